@@ -1,0 +1,46 @@
+"""The figures of a distance between samples and data in a feature space, with its error and its floor."""
+
+import statistics
+
+import torch
+from torch import Tensor
+
+from difflab.data import ImageData
+from difflab.features import Extractor
+from difflab.metrics import Moments, frechet_distance
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of features."""
+    state = Moments(features.shape[1])
+    state.update(features)
+    return state.compute()
+
+
+def figures(data: ImageData, extractor: Extractor, samples: Tensor, draws: int) -> dict[str, float]:
+    """Frechet distance of samples to the training part: mean over `draws` equal shares of the samples.
+
+    Args:
+        data: its training part is the reference; its test part gives the floor, at its own size.
+        samples: [draws * n, ...] in the model's range.
+    """
+
+    def features(levels: Tensor) -> Tensor:
+        return torch.cat([extractor.features(p) for p in data.scaling.picture(levels).split(512)])
+
+    reference = moments(features(data.reference.pixels))
+    real, drawn = features(data.test.pixels), features(data.scaling.decode(samples))
+    distances = [frechet_distance(*moments(share), *reference) for share in drawn.chunk(draws)]
+    name = f"fd_{extractor.name}"
+    result = {
+        name: statistics.fmean(distances),
+        f"{name}_stderr": statistics.stdev(distances) / draws**0.5 if draws > 1 else float("nan"),
+        f"{name}_floor": frechet_distance(*moments(real), *reference),
+        f"{name}_samples": len(samples) // draws,
+        f"{name}_draws": draws,
+        f"{name}_floor_samples": len(real),
+    }
+    result |= {f"{extractor.name}_{key}": value for key, value in extractor.figures().items()}
+    result |= {f"{extractor.name}_{key}": value for key, value in extractor.describe(drawn).items()}
+    result |= {f"{extractor.name}_{key}_real": value for key, value in extractor.describe(real).items()}
+    return result

@@ -1,0 +1,84 @@
+"""The figures of bits per dimension: published convention, its variants, and the truncated bound."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from difflab.data import ImageData
+from difflab.evaluation.score import Scorer, Sums
+from difflab.evaluation.truncation import choose, truncated_bits
+from difflab.likelihood import Bound, Estimate
+from difflab.prediction import Denoiser
+from difflab.process import Forward, Posterior, Variance
+
+HELD_OUT = 128
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """likelihood=: how bits per dimension are computed.
+
+    Args:
+        estimate: which terms of the bound are computed.
+        variance: of the reverse steps, in the figure that counts.
+        clip: whether x0_hat is clipped in it.
+        batch: images the network sees at once.
+    """
+
+    estimate: Estimate
+    variance: Variance
+    clip: bool
+    batch: int
+
+    def scorer(self, denoise: Denoiser, levels: int, seed: int) -> Scorer:
+        """The scorer of these choices, with the other variance and clipping beside the ones that count."""
+        variants = [(v, c) for v in (self.variance, self.other) for c in (self.clip, not self.clip)]
+        bounds = [Bound(denoise.schedule, v, c, levels) for v, c in variants]
+        return Scorer(denoise, self.estimate, bounds, seed, self.batch)
+
+    @property
+    def other(self) -> Variance:
+        return Forward() if isinstance(self.variance, Posterior) else Posterior()
+
+    def figures(self, denoise: Denoiser, data: ImageData, seed: int) -> tuple[dict[str, float], Tensor]:
+        """Figures of the test part by name, and bits per dimension by step of the chain ([T + 1], prior first)."""
+        scorer = self.scorer(denoise, data.levels, seed)
+        held_out, test = (data.scaling.encode(part.pixels) for part in (data.val.part(slice(HELD_OUT)), data.test))
+        density = scorer.density(held_out[:32])
+        end = choose(scorer, held_out, scorer.score(held_out, "val", density))
+        sums = scorer.score(test, "test", density, beyond=end.k)
+        truncated, truncated_stderr = truncated_bits(scorer, test, "test", sums, end)
+        main, other = (type(v).__name__.lower() for v in (self.variance, self.other))
+        clipped, free = ("clipped", "unclipped") if self.clip else ("unclipped", "clipped")
+        pilot = len(self.estimate.pilot(scorer.T)) * 32 / len(test)
+        figures = {
+            "bits_per_dim": sums.mean(),
+            "bits_per_dim_stderr": sums.noise**0.5,
+            "bits_per_dim_stderr_images": sums.image_stderr(),
+            "bits_per_dim_prior": float(sums.by_step[0]),
+            "bits_per_dim_decoder": float(sums.by_step[1]),
+            "bits_per_dim_diffusion": float(sums.by_step[2:].sum()),
+            "bits_per_dim_truncated": truncated,
+            "bits_per_dim_truncated_stderr": truncated_stderr,
+            "bits_per_dim_truncated_step": end.k,
+            "bits_per_dim_truncated_width": end.std,
+            "bits_per_dim_calls": self.estimate.calls(scorer.T) + pilot,
+            "bits_per_dim_images": len(test),
+        }
+        for i, kind in enumerate(
+            (f"{main}_{clipped}", f"{main}_{free}", f"{other}_{clipped}", f"{other}_{free}")
+        ):
+            figures[f"bits_per_dim_{kind}"] = sums.mean(i)
+        return figures, sums.by_step
+
+
+def bins(by_step: Tensor, estimate: Estimate) -> list[tuple[int, int, float]]:
+    """(first step, last step, bits per dimension) of stretches of the chain; every step where all were computed."""
+    T = len(by_step) - 1
+    points = 40 if estimate.replicates else T
+    edges = torch.logspace(0, torch.log10(torch.tensor(float(T))).item(), points).round().long().unique().tolist()
+    if not estimate.replicates:
+        edges = list(range(1, T + 1))
+    lasts = [*(e - 1 for e in edges[1:]), T]
+    return [(a, b, float(by_step[a : b + 1].sum())) for a, b in zip(edges, lasts, strict=True)]

@@ -1,0 +1,82 @@
+"""What is computed when: the one place that turns weights into figures, for the end of a run and for scripts."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from difflab.data import ImageData, Images
+from difflab.evaluation import distances
+from difflab.evaluation.generate import generate
+from difflab.evaluation.likelihood import Likelihood, bins
+from difflab.features import Extractor
+from difflab.prediction import Denoiser
+from difflab.samplers import Sampler
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures by name, the terms of the bound (first step, last step, bits per dimension), and one chunk of samples."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    terms: list[tuple[int, int, float]] = field(default_factory=list)
+    samples: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """metrics=: which figures are computed at the end of a run, and which pictures are drawn on the way.
+
+    Args:
+        likelihood: whether bits per dimension are computed.
+        distances: whether a distance in feature space is computed.
+        samples: images in each draw of the distance; None for as many as the test part has.
+        draws: independent draws, for the standard error.
+        pictures: samples in the grids.
+        every: optimizer steps between two grids; None for one at the end only.
+    """
+
+    likelihood: bool
+    distances: bool
+    samples: int | None
+    draws: int
+    pictures: int
+    every: int | None
+
+    def prepare(self, extractor: Extractor, data: ImageData, cache: Path) -> None:
+        """Refuse before training what could not be computed after it, and get the extractor ready.
+
+        Raises:
+            ConfigError: with the reason.
+        """
+        if self.distances:
+            scale, parts = data.scaling.picture, (data.reference, data.test)
+            train, test = (Images(scale(part.pixels), part.labels) for part in parts)
+            extractor.prepare(train, test, data.classes, data.fingerprint(), cache)
+
+    def evaluate(
+        self,
+        denoise: Denoiser,
+        data: ImageData,
+        likelihood: Likelihood,
+        sampler: Sampler,
+        extractor: Extractor,
+        seed: int,
+        chunk: int,
+    ) -> Evaluation:
+        """Every figure that is asked for, of the weights that `denoise` holds; on every process, with equal results."""
+        begun, figures, terms = time.monotonic(), {}, []
+        denoise.eval()
+        with torch.inference_mode():
+            if self.likelihood:
+                figures, by_step = likelihood.figures(denoise, data, seed)
+                terms = bins(by_step, likelihood.estimate)
+            n = (self.samples or len(data.test)) * self.draws if self.distances else 0
+            samples = generate(denoise, sampler, data.shape, max(n, self.pictures), seed, chunk)
+            if self.distances:
+                figures |= distances.figures(data, extractor, samples[:n], self.draws)
+                figures["network_calls"] = len(sampler.times(denoise.schedule))
+        named = {f"test/{name}": value for name, value in figures.items()}
+        return Evaluation(named | {"seconds/evaluate": time.monotonic() - begun}, terms, samples[: self.pictures])

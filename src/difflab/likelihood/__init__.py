@@ -1,0 +1,7 @@
+"""How many bits a model needs for an image: the bound, its terms, and estimates of their sum."""
+
+from difflab.likelihood.bound import Bound
+from difflab.likelihood.decoder import discretised_nats
+from difflab.likelihood.estimate import Draws, Estimate, Exact, Stratified
+
+__all__ = ["Bound", "Draws", "Estimate", "Exact", "Stratified", "discretised_nats"]

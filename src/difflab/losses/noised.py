@@ -1,0 +1,29 @@
+"""What every loss is given, and the signature of a loss."""
+
+from typing import NamedTuple, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.prediction import Denoiser
+from difflab.schedules import Schedule
+
+
+class Noised(NamedTuple):
+    """A batch of training examples x_t = alpha(t) x0 + sigma(t) eps; t is float64, [batch]."""
+
+    x0: Tensor
+    eps: Tensor
+    t: Tensor
+    x_t: Tensor
+
+
+class Loss(Protocol):
+    """The loss of each example, [batch]; its mean is what is trained."""
+
+    def __call__(self, denoise: Denoiser, noised: Noised, schedule: Schedule) -> Float[Tensor, " batch"]: ...
+
+
+def square_error(prediction: Tensor, target: Tensor) -> Float[Tensor, " batch"]:
+    """Mean over the dimensions of the squared difference, for each example."""
+    return (prediction - target).square().flatten(1).mean(1)

@@ -1,0 +1,40 @@
+"""What a network is told about time: c_noise, and its sinusoidal embedding."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from difflab.schedules import Schedule
+
+
+class StepIndex:
+    """c_noise = k - 1 at t_k = k/T: the 0-based index that published DDPM weights were trained on."""
+
+    def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        if schedule.T is None:
+            raise ValueError("model.c_noise: StepIndex needs a schedule with T steps")
+        return (t * schedule.T - 1).float()
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of c_noise (Vaswani et al., 2017, section 3.5, as in Ho et al., 2020), then two linear layers.
+
+    Sines come first, then cosines, at frequencies 10000^(-i/(half - 1)).
+
+    Args:
+        channels: number of sinusoids, even.
+        width: of the embedding that comes out.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        half = channels // 2
+        frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float64) / max(half - 1, 1))
+        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, c_noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
+        angle = c_noise[:, None] * self.frequencies
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))

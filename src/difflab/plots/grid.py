@@ -1,0 +1,27 @@
+"""Images side by side."""
+
+import os
+from math import ceil, sqrt
+from pathlib import Path
+
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+SHORTEST = 512
+
+
+def image_grid(pictures: UInt8[Tensor, "n c h w"], path: Path) -> None:
+    """A PNG of the pictures in a square of rows, enlarged by a whole number so that small ones can be seen."""
+    if pictures.shape[1] == 2 or pictures.shape[1] > 3:
+        pictures = pictures[:, :1]
+    columns = ceil(sqrt(len(pictures)))
+    grid = make_grid(pictures, columns, padding=1, pad_value=128).permute(1, 2, 0).contiguous()
+    image = Image.fromarray(grid.numpy())
+    factor = max(1, SHORTEST // min(image.size))
+    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    image.save(unfinished, "PNG")
+    os.replace(unfinished, path)

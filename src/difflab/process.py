@@ -1,0 +1,69 @@
+"""The Gaussian process of any schedule: q(x_t | x_0), q(x_t | x_s), q(x_s | x_t, x_0), and the reverse variances.
+
+One formula serves the full chain and every sub-grid of it, so a respaced chain needs no class of its own. All
+coefficients are float64 functions of the times; they are cast when they meet an image.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.schedules import Marginal, Schedule
+
+
+def expand(coefficient: Float[Tensor, " batch"], x: Tensor) -> Tensor:
+    """A coefficient for each image of the batch, in the dtype and on the device of `x`, ready to broadcast over it."""
+    return coefficient.to(x.device, x.dtype).reshape(-1, *[1] * (x.dim() - 1))
+
+
+def diffuse(schedule: Schedule, x0: Tensor, eps: Tensor, t: Float[Tensor, " batch"]) -> Tensor:
+    """x_t = alpha(t) x_0 + sigma(t) eps: a draw from q(x_t | x_0) (Ho et al., 2020, Eq. 4)."""
+    alpha, sigma, _ = schedule.marginal(t)
+    return expand(alpha, x0) * x0 + expand(sigma, x0) * eps
+
+
+class Transition(NamedTuple):
+    """q(x_t | x_s) = N(alpha_ts x_s, var_ts I) and q(x_s | x_t, x_0) = N(of_xt x_t + of_x0 x_0, posterior_var I)."""
+
+    alpha_ts: Tensor
+    var_ts: Tensor
+    of_xt: Tensor
+    of_x0: Tensor
+    posterior_var: Tensor
+
+
+def transition(schedule: Schedule, s: Float[Tensor, "*batch"], t: Float[Tensor, "*batch"]) -> Transition:
+    """Both conditionals between two times s < t of [t_min, 1], float64 (Ho et al., 2020, Eq. 2 and 7)."""
+    return between(schedule.marginal(s), schedule.marginal(t))
+
+
+def between(at_s: Marginal, at_t: Marginal) -> Transition:
+    """The same from two marginals: for callers that have them already."""
+    alpha_ts = at_t.alpha / at_s.alpha
+    # sigma_t^2 - alpha_ts^2 sigma_s^2 without its cancellation
+    fraction = -torch.expm1(at_t.log_snr - at_s.log_snr)
+    var_ts = at_t.sigma**2 * fraction
+    shrink = (at_s.sigma / at_t.sigma) ** 2
+    return Transition(alpha_ts, var_ts, alpha_ts * shrink, at_s.alpha * fraction, at_s.sigma**2 * fraction)
+
+
+class Variance(Protocol):
+    """The variance of the reverse step p(x_s | x_t): one owner for loss, bound and sampler."""
+
+    def __call__(self, step: Transition) -> Tensor: ...
+
+
+class Posterior:
+    """beta~, the variance of q(x_s | x_t, x_0): optimal when x_0 is a known point (Ho et al., 2020, section 3.2)."""
+
+    def __call__(self, step: Transition) -> Tensor:
+        return step.posterior_var
+
+
+class Forward:
+    """beta, the variance of q(x_t | x_s): optimal when x_0 is standard normal (Ho et al., 2020, section 3.2)."""
+
+    def __call__(self, step: Transition) -> Tensor:
+        return step.var_ts

@@ -1,0 +1,47 @@
+"""Reading checkpoints without trusting them."""
+
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from difflab.errors import ConfigError
+
+KEYS = ("state_dict", "current_model_state", "global_step")
+
+
+def read(path: Path, field: str) -> dict[str, Any]:
+    """A checkpoint's content: plain containers and tensors, on the CPU.
+
+    Raises:
+        ConfigError: where the file is missing, damaged or would need unpickling.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{field}: there is no checkpoint {path}")
+    damage = "is damaged (truncated or changed since it was written)"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise ConfigError(f"{field}: {path} {damage}")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ConfigError(
+            f"{field}: {path} holds more than tensors and plain containers; unpickling it could run code: refused"
+        ) from error
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        raise ConfigError(f"{field}: {path} {damage}") from error
+    missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else KEYS
+    if missing:
+        raise ConfigError(f"{field}: {path} is no checkpoint of difflab: {missing[0]} is missing")
+    return content
+
+
+def problem(path: Path) -> str | None:
+    """What keeps a checkpoint from being used; None for nothing."""
+    try:
+        read(path, "resume")
+    except ConfigError as error:
+        return str(error).removeprefix(f"resume: {path} ")
+    return None

@@ -1,0 +1,157 @@
+"""The frame around every command: composing, refusing, exit codes. Imports nothing heavy."""
+
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.errors import ConfigError
+from difflab.runs.folder import RunFolder, write_json
+from difflab.runs.paths import CONFIGS
+from difflab.runs.resume import resumed
+from difflab.runs.validate import validate
+
+log = logging.getLogger(__name__)
+STATES = {0: "done", 1: "failed", 2: "refused", 130: "interrupted", 143: "preempted"}
+
+
+class Terminated(BaseException):
+    """SIGTERM outside of training."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def refusal(error: BaseException | None) -> ConfigError | None:
+    """The ConfigError among the causes of an error, if there is one."""
+    while error is not None and not isinstance(error, ConfigError):
+        error = error.__cause__
+    return error
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """Exit code and reason of what ended a job."""
+    refused = refusal(error)
+    if refused is not None:
+        return 2, str(refused)
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, Terminated):
+        return 143, "terminated"
+    if hasattr(error, "signum"):
+        return 128 + error.signum, str(error)
+    return 1, f"{type(error).__name__}: {error}"
+
+
+class Frame:
+    """One command.
+
+    Args:
+        config: name of its YAML.
+        task: module whose `main(cfg, folder)` does the work; imported after the first pass of validation.
+        owns_folder: whether the job writes a run folder of its own.
+    """
+
+    def __init__(self, config: str, task: str, owns_folder: bool) -> None:
+        self.config, self.task, self.owns_folder = config, task, owns_folder
+        self.entered = False
+        self.code = 0
+        self.jobs: list[dict[str, Any]] = []
+
+    def job(self, cfg: DictConfig) -> None:
+        """What Hydra calls, once or for each job of a sweep."""
+        self.entered = True
+        hydra_config = HydraConfig.get()
+        sweeping = hydra_config.mode == RunMode.MULTIRUN
+        folder = RunFolder(Path(hydra_config.runtime.output_dir))
+        child = int(os.environ.get("LOCAL_RANK", 0)) > 0
+        owns = self.owns_folder and not child
+        signal.signal(signal.SIGTERM, _terminate)
+        code, reason = 0, ""
+        try:
+            if owns:
+                folder.take()
+                folder.set_status("running")
+            validate(cfg, self.config, dict(hydra_config.runtime.choices))
+            import_module(self.task).main(cfg, folder)
+        except BaseException as error:
+            code, reason = verdict(error)
+            self.tell(folder, error, code, reason)
+        if owns:
+            folder.set_status(STATES.get(code, "failed"), reason, code)
+            folder.lock.release()
+        if sweeping and code < 128:
+            self.record(hydra_config, code, reason)
+            return
+        self.code = code
+        if code >= 128:
+            sys.exit(code)
+
+    def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
+        """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
+        if code == 1:
+            log.info("%s", "".join(traceback.format_exception(error)))  # the terminal shows warnings only
+            where = f"; traceback in {folder.path / 'run.log'}" if self.owns_folder else ""
+            print(f"error: {reason}{where}", file=sys.stderr)
+            if not self.owns_folder:
+                traceback.print_exception(error)
+            return
+        log.info(reason)
+        print(f"{'refused: ' if code == 2 else ''}{reason}", file=sys.stderr)
+
+    def record(self, hydra_config: Any, code: int, reason: str) -> None:
+        """sweep.json: every job with its state and reason; a failed one does not stop the others."""
+        number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
+        self.jobs.append({"job": number, "overrides": overrides, "state": STATES.get(code, "failed"), "reason": reason})
+        sweep = Path(hydra_config.sweep.dir)
+        sweep.mkdir(parents=True, exist_ok=True)
+        write_json(sweep / "sweep.json", {"jobs": self.jobs})
+        print(f"job {number} {STATES.get(code, 'failed')}: {' '.join(overrides)} {reason}".rstrip(), flush=True)
+        self.code = max(self.code, 1 if code else 0)
+
+
+@cache
+def suffix() -> str:
+    """Four characters that keep two runs of the same second apart; the same all through a process."""
+    return secrets.token_hex(2)
+
+
+def run(config: str, task: str, owns_folder: bool = False) -> None:
+    """The body of a command-line script; ends the process with the exit code of the contract.
+
+    Args:
+        config: name of its YAML in configs/.
+        task: module whose `main(cfg, folder)` does the work.
+        owns_folder: whether the job writes a run folder of its own.
+    """
+    OmegaConf.register_new_resolver("suffix", suffix, replace=True)
+    frame = Frame(config, task, owns_folder)
+    try:
+        if owns_folder:
+            sys.argv[1:] = resumed(sys.argv[1:])
+    except ConfigError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        sys.exit(2)
+    entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config)(frame.job)
+    try:
+        entry()
+    except SystemExit as error:
+        if error.code == 1 and not frame.entered:
+            sys.exit(2)  # Hydra could not compose the config, and has said why
+        raise
+    sys.exit(frame.code)

@@ -1,0 +1,149 @@
+"""A finished run as an object: sampling and scoring with its EMA weights."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from difflab.errors import ConfigError
+from difflab.evaluation import Evaluation, generate
+from difflab.runs.assemble import Parts, assemble, sampler_of
+from difflab.runs.build import build
+from difflab.runs.checkpoint import read
+from difflab.runs.folder import RunFolder
+from difflab.runs.paths import CONFIGS, cache_folder
+from difflab.samplers import Sampler
+
+
+def option(group: str, name: str, base: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """The YAML of an option as a plain config, with some of its values changed, resolved against a run's config.
+
+    Raises:
+        ConfigError: for an option that does not exist or a value it does not have.
+    """
+    known = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(f"{group}: {name}; allowed are {', '.join(known)}")
+    node = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+    wrong = sorted(values.keys() - node.keys())
+    if wrong:
+        raise ConfigError(f"{group}.{wrong[0]}: unknown; allowed are {', '.join(k for k in node if k != '_target_')}")
+    whole = OmegaConf.create({**base, group: {**node, **values}})  # type: ignore[dict-item]
+    resolved = OmegaConf.to_container(whole[group], resolve=True)
+    assert isinstance(resolved, dict)
+    return resolved  # type: ignore[return-value]
+
+
+class Run:
+    """A run folder with its EMA weights loaded.
+
+    Attributes:
+        folder: where it lies.
+        config: its resolved config, plain.
+        parts: data, denoiser, sampler, likelihood, protocol and extractor of the run.
+        step: of the checkpoint.
+    """
+
+    def __init__(self, folder: RunFolder, config: dict[str, Any], parts: Parts, step: int) -> None:
+        self.folder, self.config, self.parts, self.step = folder, config, parts, step
+
+    def sample(
+        self, n: int, sampler: str | Sampler | None = None, steps: int | None = None, seed: int | None = None, **values: Any
+    ) -> Tensor:
+        """n samples, [n, C, H, W], in the data's own range (-1 to 1); sample i depends on (seed, i) alone.
+
+        Args:
+            n: how many.
+            sampler: a Sampler, or the name of an option, whose other settings are `values`; None for the run's own.
+            steps: network calls a sample; None for the sampler's own.
+            seed: None for the run's generation.seed.
+
+        Raises:
+            ConfigError: for a sampler that does not fit.
+        """
+        if n < 1:
+            raise ConfigError(f"n: {n}; allowed are whole numbers from 1")
+        generation = self.config["generation"]
+        seed = generation["seed"] if seed is None else seed
+        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
+        parts = self.parts
+        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"])
+
+    def _sampler(self, name: str | None, steps: int | None, values: dict[str, Any]) -> Sampler:
+        if steps is not None:
+            values["steps"] = steps
+        if name is None:
+            unknown = sorted(values.keys() - self.config["sampler"].keys())
+            if unknown:
+                raise ConfigError(f"sampler.{unknown[0]}: unknown")
+            node = self.config["sampler"] | values
+        else:
+            node = option("sampler", name, self.config, **values)
+        return sampler_of(self.config | {"sampler": node}, self.parts.denoiser)
+
+    def bits_per_dim(self, x: Tensor, likelihood: str = "stratified", seed: int = 0, **values: Any) -> tuple[float, float]:
+        """Mean bits per dimension of images, and its standard error (Monte-Carlo and the choice of images together).
+
+        Args:
+            x: [N, C, H, W] on the levels of the data, -1 to 1.
+            likelihood: name of an option.
+        """
+        node = option("likelihood", likelihood, self.config, **values)
+        measure = build(node, "likelihood", self.config["targets"])
+        data = self.parts.data
+        if x.shape[1:] != torch.Size(data.shape):
+            raise ConfigError(f"x: shape {tuple(x.shape)}; allowed are [N, {', '.join(map(str, data.shape))}]")
+        scorer = measure.scorer(self.parts.denoiser, data.levels, seed)
+        density = scorer.density(data.scaling.encode(data.val.pixels[:32]))
+        sums = scorer.score(x.cpu().float(), "x", density)
+        return sums.mean(), (sums.noise + sums.image_stderr() ** 2) ** 0.5 if len(x) > 1 else sums.noise**0.5
+
+    def evaluate(self) -> Evaluation:
+        """Every figure of the run's protocol, with the settings in `config`."""
+        parts, generation = self.parts, self.config["generation"]
+        parts.protocol.prepare(parts.extractor, parts.data, cache_folder(self.config["cache"]))
+        return parts.protocol.evaluate(
+            parts.denoiser,
+            parts.data,
+            parts.likelihood,
+            parts.sampler,
+            parts.extractor,
+            generation["seed"],
+            generation["chunk"],
+        )
+
+
+def load_run(
+    path: str | Path, checkpoint: str = "last.ckpt", targets: list[str] | None = None, device: str | None = None, **changes: Any
+) -> Run:
+    """The run in a folder, with EMA weights, in evaluation mode.
+
+    Nothing is unpickled, and only classes of difflab (and of `targets`) are instantiated.
+
+    Args:
+        path: of the run folder.
+        checkpoint: name of the file in checkpoints/.
+        targets: module prefixes that the run's config may name beside difflab's own.
+        device: None for a GPU where there is one.
+        changes: sections of the config to replace.
+
+    Raises:
+        ConfigError: where the folder is no run, or the checkpoint is missing, damaged or not the config's.
+    """
+    folder = RunFolder.existing("run", path)
+    config = OmegaConf.to_container(OmegaConf.load(folder.config), resolve=False)
+    if not isinstance(config, dict) or "${" in str(config):
+        raise ConfigError(f"run: {folder.config} is not the resolved config of a run")
+    config |= {"targets": targets or []} | changes
+    content = read(folder.checkpoints / checkpoint, "run")
+    parts = assemble(config)  # type: ignore[arg-type]
+    weights = {k.removeprefix("denoiser."): v for k, v in content["state_dict"].items() if k.startswith("denoiser.")}
+    try:
+        parts.denoiser.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(f"run: {path}: {str(error).splitlines()[1].strip()}") from error
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    parts.denoiser.to(where).eval().requires_grad_(False)
+    return Run(folder, config, parts, content["global_step"])  # type: ignore[arg-type]

@@ -1,0 +1,104 @@
+"""resume=: going on in the folder of an earlier run, with its saved config."""
+
+import json
+from pathlib import Path
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from difflab.errors import ConfigError
+from difflab.runs.folder import RunFolder
+
+MAY_CHANGE = ("trainer.max_steps", "trainer.max_time", "logger", "metrics")
+
+
+def override(arguments: list[str], key: str) -> str | None:
+    """The value of the last KEY=VALUE on a command line."""
+    values = [a.split("=", 1)[1].strip("'\"") for a in arguments if a.split("=", 1)[0] == key and "=" in a]
+    return values[-1] if values else None
+
+
+def resumed(arguments: list[str]) -> list[str]:
+    """The command line with Hydra's folders set to the run to go on with, where it asks for one.
+
+    Raises:
+        ConfigError: where that is not a run, or where something changes that may not.
+    """
+    choice = override(arguments, "resume")
+    if choice in (None, "null", ""):
+        return arguments
+    rest = [a for a in arguments if not a.startswith("resume=")]
+    fixed = [a for a in rest if "=" in a and not may_change(a)]
+    if choice == "auto":
+        found = newest_unfinished(rest)
+        if found is None:
+            return rest
+        before = [a for a in json.loads((found / "environment.json").read_text())["overrides"] if not may_change(a)]
+        fixed, choice = sorted(set(fixed) ^ set(before)), str(found)
+        if "name" in {key_of(a) for a in fixed}:
+            fixed = [a for a in fixed if key_of(a) != "name"]
+    if fixed:
+        raise ConfigError(
+            f"{key_of(fixed[0])}: {fixed[0]} differs from the run {choice}; beside resume= only "
+            f"{', '.join(MAY_CHANGE)} may change"
+        )
+    folder = RunFolder.existing("resume", choice)
+    number = 1 + len(list((folder.path / ".hydra").glob("resume-*")))
+    quoted = "'" + str(folder.path.resolve()).replace("'", "\\'") + "'"
+    return [*rest, f"resume={quoted}", f"hydra.run.dir={quoted}", f"hydra.output_subdir=.hydra/resume-{number}"]
+
+
+def key_of(argument: str) -> str:
+    """The field that an override sets."""
+    return argument.lstrip("+~").split("=", 1)[0]
+
+
+def may_change(argument: str) -> bool:
+    """Whether an override is one of those that a resumed run may carry."""
+    key = key_of(argument)
+    return key.startswith(("hydra.", "hydra/")) or any(key == may or key.startswith(f"{may}.") for may in MAY_CHANGE)
+
+
+def newest_unfinished(arguments: list[str]) -> Path | None:
+    """The newest run folder of the name that these arguments would give, whose status is not done."""
+    name = override(arguments, "name")
+    if name is None:
+        name = f"{override(arguments, 'data') or 'digits'}_{override(arguments, 'model') or 'unet'}"
+    runs = Path(override(arguments, "outputs") or "outputs") / "runs" / name
+    folders = [path.parent for path in runs.glob("*/config.yaml")]
+    for path in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
+        if RunFolder(path).read_status().get("state") not in ("done", "refused"):
+            return path
+    return None
+
+
+def saved_config(folder: RunFolder, composed: DictConfig, overrides: list[str]) -> DictConfig:
+    """The saved config, with the few things that the command line may change."""
+    saved = OmegaConf.load(folder.config)
+    assert isinstance(saved, DictConfig)
+    with open_dict(saved):
+        for item in overrides:
+            key = item.lstrip("+").split("=", 1)[0]
+            if any(key == may or key.startswith(f"{may}.") for may in MAY_CHANGE):
+                value = OmegaConf.select(composed, key)
+                OmegaConf.update(saved, key, value, merge=False, force_add=True)
+    return saved
+
+
+def checkpoint(folder: RunFolder) -> tuple[Path | None, list[str]]:
+    """The newest whole checkpoint, and what was wrong with newer ones.
+
+    Raises:
+        ConfigError: where there are checkpoints but none of them can be used.
+    """
+    from difflab.runs.checkpoint import problem
+
+    steps = sorted(folder.checkpoints.glob("step_*.ckpt"), reverse=True)
+    last = folder.checkpoints / "last.ckpt"
+    complaints: list[str] = []
+    for path in [*([last] if last.exists() else []), *steps]:
+        wrong = problem(path)
+        if wrong is None:
+            return path, complaints
+        complaints.append(f"{path}: {wrong}")
+    if complaints:
+        raise ConfigError(f"resume: no checkpoint of {folder.path} can be used: {complaints[0]}")
+    return None, complaints

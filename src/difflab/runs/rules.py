@@ -1,0 +1,107 @@
+"""What values may be, beyond the type of their default: one table of ranges, and rules between fields."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+Config = dict[str, Any]
+
+
+class Range(NamedTuple):
+    """Which values a field may take, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+COUNT = Range("whole numbers from 1", lambda v: v >= 1)
+NATURAL = Range("whole numbers from 0", lambda v: v >= 0)
+POSITIVE = Range("positive numbers", lambda v: 0 < v < float("inf"))
+NOT_NEGATIVE = Range("numbers from 0", lambda v: 0 <= v < float("inf"))
+SHARE = Range("numbers from 0 to 1", lambda v: 0 <= v <= 1)
+PROPER = Range("numbers from 0 to below 1", lambda v: 0 <= v < 1)
+COUNTS = Range("one or more whole numbers from 1", lambda v: len(v) > 0 and all(type(i) is int and i >= 1 for i in v))
+SIDES = Range("whole numbers from 1", lambda v: all(type(i) is int and i >= 1 for i in v))
+
+RANGES: dict[str, Range] = {
+    "seed": NATURAL,
+    "generation.seed": NATURAL,
+    "generation.chunk": COUNT,
+    "checkpoints.every": COUNT,
+    "checkpoints.keep": COUNT,
+    "data.batch_size": COUNT,
+    "data.val_size": COUNT,
+    "data.workers": NATURAL,
+    "data.size": COUNT,
+    "data.channels": Range("1 or 3", lambda v: v in (1, 3)),
+    "data.test_fraction": Range("numbers between 0 and 1", lambda v: 0 < v < 1),
+    "model.channels": COUNT,
+    "model.width": COUNT,
+    "model.blocks": COUNT,
+    "model.heads": COUNT,
+    "model.groups": COUNT,
+    "model.multipliers": COUNTS,
+    "model.attention": SIDES,
+    "model.dropout": PROPER,
+    "schedule.T": Range("whole numbers from 2", lambda v: v >= 2),
+    "sampler.steps": COUNT,
+    "sampler.eta": SHARE,
+    "likelihood.batch": COUNT,
+    "likelihood.estimate.steps": Range("even numbers from 2", lambda v: v >= 2 and v % 2 == 0),
+    "likelihood.estimate.points": Range("whole numbers from 2", lambda v: v >= 2),
+    "likelihood.estimate.uniform_share": Range("numbers between 0 and 1", lambda v: 0 < v < 1),
+    "ema.decay": PROPER,
+    "features.width": COUNT,
+    "features.dimension": Range("1 to 64", lambda v: 1 <= v <= 64),
+    "features.steps": COUNT,
+    "features.lr": POSITIVE,
+    "metrics.samples": COUNT,
+    "metrics.draws": COUNT,
+    "metrics.pictures": NATURAL,
+    "metrics.every": COUNT,
+    "optim.lr": POSITIVE,
+    "optim.eps": POSITIVE,
+    "optim.weight_decay": NOT_NEGATIVE,
+    "optim.warmup_steps": NATURAL,
+    "optim.final_share": SHARE,
+    "optim.betas": Range("two numbers from 0 to below 1", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
+    "trainer.max_steps": COUNT,
+    "trainer.max_epochs": COUNT,
+    "trainer.num_nodes": COUNT,
+    "trainer.accumulate_grad_batches": COUNT,
+    "trainer.gradient_clip_val": NOT_NEGATIVE,
+    "trainer.log_every_n_steps": COUNT,
+    "trainer.val_check_interval": COUNT,
+    "n": COUNT,
+    "chunk": COUNT,
+}
+
+
+def out_of_range(flat: dict[str, Any]) -> Iterator[str]:
+    """A message for each value outside its range; None is everybody's own business."""
+    for field, (words, holds) in RANGES.items():
+        value = flat.get(field)
+        if value is None:
+            continue
+        try:
+            fine = holds(value)
+        except TypeError:
+            fine = False
+        if not fine:
+            yield f"{field}: {value}; allowed are {words}"
+
+
+def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[str]:
+    """A message for each choice that another choice rules out."""
+    T, steps = flat.get("schedule.T"), flat.get("sampler.steps")
+    if T is not None and steps is not None and steps > T:
+        yield f"sampler.steps: {steps}; allowed are 1 to schedule.T = {T}"
+    first, last = flat.get("schedule.beta_first"), flat.get("schedule.beta_last")
+    if T is not None and first is not None and last is not None and not 0 < max(first, last) * 1000 / T < 1:
+        yield f"schedule.T: {T}; the betas are scaled by 1000/T and must stay below 1: use more than {1000 * max(first, last):g}"
+    if choices.get("schedule") == "cosine" and T is not None and T < 2:
+        yield f"schedule.T: {T}; allowed are whole numbers from 2"
+    mode = flat.get("logger.mode")
+    if mode is not None and mode not in ("online", "offline", "disabled"):
+        yield f"logger.mode: {mode}; allowed are online, offline, disabled"
+    if mode is not None and choices.get("logger") != "wandb":
+        yield f"logger.mode: {mode}; only logger=wandb has modes"

@@ -1,0 +1,212 @@
+"""One training run, from a composed config to a run folder with its figures."""
+
+import logging
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.data import ImageData
+from difflab.errors import ConfigError
+from difflab.plots import bound_terms, image_grid
+from difflab.runs.assemble import Parts, assemble
+from difflab.runs.build import build
+from difflab.runs.checkpoint import read
+from difflab.runs.folder import RunFolder, write_json
+from difflab.runs.paths import cache_folder
+from difflab.runs.resume import checkpoint, override, saved_config
+from difflab.runs.results import show, write_terms
+from difflab.training import EMA, Diffusion, Table
+from difflab.training.callbacks import Checkpoints, Figures, Pictures, StopOnSignal
+
+log = logging.getLogger(__name__)
+
+
+def quiet_lightning() -> None:
+    """Lightning's advertisements and advice that does not apply here go nowhere."""
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in (".*does not have many workers.*", ".*is not resumable.*", ".*`LightningDataModule.*", ".*Checkpoint directory.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", text)
+    warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
+
+
+def main(cfg: DictConfig, folder: RunFolder) -> None:
+    """What `python train.py` does, after the first pass of validation.
+
+    Raises:
+        ConfigError: for whatever a constructor, the data or a checkpoint refuses, before any work.
+    """
+    quiet_lightning()
+    overrides = list(HydraConfig.get().overrides.task)
+    start = None
+    if override(overrides, "resume"):
+        cfg = saved_config(folder, cfg, overrides)
+        start, complaints = checkpoint(folder)
+        for complaint in complaints:
+            log.warning("%s; going back to %s", complaint, start)
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    parts = assemble(config)
+    parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]))
+    module = diffusion(config, parts)
+    if start is not None:
+        check_fits(start, module)
+    ema = build(config["ema"], "ema", config["targets"])
+    figures = Figures(config["trainer"]["log_every_n_steps"], config["data"]["batch_size"])
+    callbacks = training_callbacks(config, parts, folder, ema, figures)
+    folder_loggers = loggers(config, folder)
+    trainer = build_trainer(config, parts.data, callbacks, folder_loggers)
+    folder.describe(OmegaConf.create(config), overrides)
+    folder.checkpoints.mkdir(exist_ok=True)
+    code = 1
+    try:
+        for logger in folder_loggers:
+            if isinstance(logger, Table):
+                logger.rewind(read(start, "resume")["global_step"] if start else 0)
+        trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+        if trainer.is_global_zero:
+            print(f"trained {trainer.global_step} steps; evaluating")
+        finish(config, parts, module, trainer, ema, figures, folder)
+        code = 0
+    finally:
+        close(folder_loggers, code)
+
+
+def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:
+    """The LightningModule."""
+    more = config["targets"]
+    loss = build(config["loss"], "loss", more, levels=parts.data.levels)
+    times, optim = build(config["times"], "times", more), build(config["optim"], "optim", more)
+    return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"])
+
+
+def check_fits(path: Path, module: Diffusion) -> None:
+    """Refuse a checkpoint whose weights are not this module's.
+
+    Raises:
+        ConfigError: naming the first weight that differs.
+    """
+    saved, own = read(path, "resume")["state_dict"], module.state_dict()
+    shapes = {name: tuple(w.shape) for name, w in saved.items()}
+    for name, w in own.items():
+        if shapes.get(name) != tuple(w.shape):
+            raise ConfigError(f"resume: {path} has {name} of shape {shapes.get(name)}; the model needs {tuple(w.shape)}")
+
+
+def training_callbacks(
+    config: dict[str, Any], parts: Parts, folder: RunFolder, ema: EMA, figures: Figures
+) -> list[Callback]:
+    """In the order in which they act after a step: average, figures, pictures; then, before the next, save and stop."""
+    keep, generation = config["checkpoints"], config["generation"]
+    checkpoints = Checkpoints(folder.checkpoints, keep["every"], keep["keep"])
+    pictures = Pictures(
+        folder.samples,
+        parts.protocol.every if parts.protocol.pictures else None,
+        ema,
+        parts.sampler,
+        parts.protocol.pictures,
+        generation["seed"],
+        generation["chunk"],
+        parts.data.scaling,
+    )
+    return [ema, figures, pictures, checkpoints, StopOnSignal(checkpoints)]
+
+
+def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
+    """metrics.csv, and the logger that the config asks for."""
+    chosen: list[Logger] = [Table(folder.table)]
+    if config["logger"].get("_target_"):
+        offers = {"folder": folder.path, "name": config["name"], "tags": config["tags"], "config": config}
+        chosen.append(build(config["logger"], "logger", config["targets"], **offers))
+    return chosen
+
+
+def build_trainer(
+    config: dict[str, Any], data: ImageData, callbacks: list[Callback], folder_loggers: list[Logger]
+) -> Trainer:
+    """Lightning's Trainer, with what only this project knows filled in.
+
+    Raises:
+        ConfigError: for whatever the Trainer refuses.
+    """
+    options = dict(config["trainer"])
+    epochs = options.pop("max_epochs")
+    if epochs is not None:  # batches have no end here, so epochs are counted in steps
+        steps = len(data.train) // data.batch_size // options["accumulate_grad_batches"] * epochs
+        options["max_steps"] = min(options["max_steps"], steps)
+    if options["precision"] == "auto":
+        gpu = torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu", "cuda")
+        options["precision"] = "bf16-mixed" if gpu else "32-true"
+    return build(
+        options
+        | {
+            "max_epochs": -1,
+            "check_val_every_n_epoch": None,
+            "num_sanity_val_steps": 0,
+            "use_distributed_sampler": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "callbacks": callbacks,
+            "logger": folder_loggers,
+        },
+        "trainer",
+        config["targets"],
+    )
+
+
+def finish(
+    config: dict[str, Any], parts: Parts, module: Diffusion, trainer: Trainer, ema: EMA, figures: Figures, folder: RunFolder
+) -> None:
+    """The final evaluation on EMA weights, written down and shown."""
+    generation = config["generation"]
+    module.to(trainer.strategy.root_device)
+    with ema.averaged(module):
+        evaluation = parts.protocol.evaluate(
+            parts.denoiser,
+            parts.data,
+            parts.likelihood,
+            parts.sampler,
+            parts.extractor,
+            generation["seed"],
+            generation["chunk"],
+        )
+    if not trainer.is_global_zero:
+        return
+    result = {
+        **evaluation.figures,
+        **figures.totals(),
+        "train/steps": trainer.global_step,
+        "model/parameters": sum(p.numel() for p in parts.denoiser.parameters()),
+        "seed": config["seed"],
+    }
+    write_json(folder.metrics, result)
+    folder.record({"settings": {key: config[key] for key in ("likelihood", "sampler", "metrics", "generation")}} | result)
+    for logger in trainer.loggers:
+        logger.log_metrics(evaluation.figures, trainer.global_step)
+    grid = None
+    if evaluation.samples is not None and len(evaluation.samples):
+        grid = folder.samples / f"step_{trainer.global_step:06d}.png"
+        scaling = parts.data.scaling
+        image_grid(scaling.picture(scaling.decode(evaluation.samples)), grid)
+    if evaluation.terms:
+        write_terms(evaluation.terms, folder.path / "bound_terms.csv")
+        bound_terms(evaluation.terms, folder.path / "bound_terms.png")
+    show(result, folder.path, grid)
+
+
+def close(folder_loggers: list[Logger], code: int) -> None:
+    """End the loggers' runs, so that the next job of a sweep starts its own."""
+    for logger in folder_loggers:
+        with suppress(Exception):
+            logger.finalize("success" if code == 0 else "failed")
+    if any(type(logger).__name__ == "WandbLogger" for logger in folder_loggers):
+        import wandb
+
+        wandb.finish(exit_code=code)

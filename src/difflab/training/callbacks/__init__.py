@@ -1,0 +1,8 @@
+"""What happens around the steps of training."""
+
+from difflab.training.callbacks.checkpoints import Checkpoints
+from difflab.training.callbacks.figures import Figures
+from difflab.training.callbacks.pictures import Pictures
+from difflab.training.callbacks.stop import Stopped, StopOnSignal
+
+__all__ = ["Checkpoints", "Figures", "Pictures", "StopOnSignal", "Stopped"]

@@ -1,0 +1,81 @@
+"""Checkpoints that are whole or not there."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from difflab.training.module import Diffusion
+
+
+class Checkpoints(Callback):
+    """checkpoints/step_000500.ckpt at fixed steps, the newest of them also as last.ckpt.
+
+    Saved before the next batch starts, so that whatever belongs to a step (its validation, its pictures) is done: a
+    run that is cut in the middle of it does it again. A file appears by renaming, when all of it is written: a full
+    disk leaves the previous checkpoint as it was.
+
+    Args:
+        folder: where they lie.
+        every: optimizer steps between two of them.
+        keep: how many are kept.
+    """
+
+    def __init__(self, folder: Path, every: int, keep: int) -> None:
+        self.folder, self.every, self.keep = folder, every, keep
+        self.saved = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.saved = trainer.global_step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.global_step % self.every == 0:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the state of this step, unless that is done."""
+        if trainer.global_step == self.saved:
+            return
+        module = trainer.lightning_module
+        assert isinstance(module, Diffusion)
+        module.check()
+        path, last = self.folder / f"step_{trainer.global_step:06d}.ckpt", self.folder / "last.ckpt"
+        unfinished = path.with_suffix(".unfinished")
+        try:
+            trainer.save_checkpoint(unfinished)
+            if trainer.is_global_zero:
+                os.replace(unfinished, path)
+                link(path, last)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+        self.saved = trainer.global_step
+        module.last_checkpoint = str(path)
+        if trainer.is_global_zero:
+            for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+                old.unlink()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # Between two batches every counter of batches agrees; Lightning would count the batch about to start.
+        batches = trainer.global_step * trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        ahead = progress["total"]["ready"] - batches
+        for counts in (progress["total"], progress["current"]):
+            done = counts["ready"] - ahead
+            counts.update({key: done for key in counts})
+
+
+def link(path: Path, name: Path) -> None:
+    """Make `name` another name of the file at `path`, in one step; a copy where the file system has no links."""
+    new = name.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    try:
+        os.link(path, new)
+    except OSError:
+        shutil.copyfile(path, new)
+    os.replace(new, name)

@@ -1,0 +1,112 @@
+"""The LightningModule: a denoiser, a loss, and the rule that draws times and noise."""
+
+from collections.abc import Iterator
+from math import isfinite
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from difflab.data import Batch, Scaling
+from difflab.losses import Loss, Noised
+from difflab.prediction import Denoiser
+from difflab.process import diffuse
+from difflab.randomness import normal, stream, torch_seed
+from difflab.times import Stratified, Times
+from difflab.training.optim import Optim
+
+
+class NonFinite(RuntimeError):
+    """A loss that is not a number: which step, which loss, and where the last good checkpoint lies."""
+
+
+class Diffusion(LightningModule):
+    """Trains a denoiser: one loss at one random time for each image of the batch.
+
+    Times and noise are functions of (seed, global batch, index in it): a resumed run and any number of processes
+    see the same. Losses stay on the device until somebody asks for them.
+
+    Args:
+        denoiser: the network with its schedule and parameterisation.
+        loss: loss(denoise, noised, schedule) -> [batch].
+        times: how training times are drawn.
+        optim: the recipe of optimizer and learning rate.
+        scaling: from levels to the numbers of the model.
+        seed: of times, noise and dropout.
+    """
+
+    def __init__(self, denoiser: Denoiser, loss: Loss, times: Times, optim: Optim, scaling: Scaling, seed: int) -> None:
+        super().__init__()
+        self.denoiser, self.loss, self.times = denoiser, loss, times
+        self.optim, self.scaling, self.seed = optim, scaling, seed
+        if isinstance(loss, nn.Module):
+            self.trained_loss = loss  # registered, so that its parameters are trained and averaged
+        self.losses: list[Tensor] = []
+        self.checked = 0
+        self.last_checkpoint = "none yet"
+
+    def noised(self, batch: Batch, purpose: str, times: Times) -> Noised:
+        """The batch at random times; `purpose` names the random streams."""
+        rows = slice(batch.first, batch.first + len(batch.pixels))
+        uniform = torch.from_numpy(stream(self.seed, purpose, "times", batch.step).random(batch.total))
+        x0 = self.scaling.encode(batch.pixels)
+        eps = normal(stream(self.seed, purpose, "noise", batch.step), (batch.total, *x0.shape[1:]))[rows].to(x0.device)
+        t = times(uniform, self.denoiser.schedule)[rows].to(x0.device)
+        return Noised(x0, eps, t, diffuse(self.denoiser.schedule, x0, eps, t))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if any(m.p > 0 for m in self.dropouts()):
+            torch.manual_seed(torch_seed(self.seed, "dropout", batch.step, self.global_rank))
+        loss = self.loss(self.denoiser, self.noised(batch, "train", self.times), self.denoiser.schedule).mean()
+        self.losses.append(loss.detach())
+        return loss
+
+    def dropouts(self) -> Iterator[nn.Dropout]:
+        return (m for m in self.modules() if isinstance(m, nn.Dropout))
+
+    def recent_loss(self) -> Tensor:
+        """Mean of the losses since the last call, on the device.
+
+        Raises:
+            NonFinite: where one of them is not a number, by its step.
+        """
+        self.check()
+        recent = torch.stack(self.losses).mean()
+        self.losses.clear()
+        self.checked = 0
+        return recent
+
+    def check(self) -> None:
+        """Look at the losses that nobody has looked at.
+
+        Raises:
+            NonFinite: where one of them is not a number, by its step.
+        """
+        unseen = self.losses[self.checked :]
+        if not unseen:
+            return
+        for back, loss in enumerate(reversed(torch.stack(unseen).tolist())):
+            if not isfinite(loss):
+                step = self.global_step - back // self.trainer.accumulate_grad_batches
+                raise NonFinite(
+                    f"the loss is {loss} at step {step}; last good checkpoint: {self.last_checkpoint}; "
+                    "try a lower optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32-true"
+                )
+        self.checked = len(self.losses)
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_sum = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The training loss on held-out images, with the same noise each time and times spread evenly."""
+        losses = self.loss(self.denoiser, self.noised(batch, "val", Stratified()), self.denoiser.schedule)
+        self.val_sum += torch.stack([losses.double().sum(), losses.new_tensor(len(losses), dtype=torch.float64)])
+
+    def on_validation_epoch_end(self) -> None:
+        total, count = self.trainer.strategy.reduce(self.val_sum, reduce_op="sum")
+        self.log("val/loss", total / count, logger=False)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return self.optim.build(trained, self.trainer.max_steps)
