@@ -52,7 +52,9 @@ clean:  ## remove caches and builds; the environment, data and outputs stay
 here:
 	@$(BIN)/python -c 'import importlib.util, os, sys; \
 	found = importlib.util.find_spec("difflab").submodule_search_locations[0]; \
-	os.path.samefile(found, "src/difflab") or sys.exit("difflab would be imported from " + found + ", not from this checkout")'
+	os.path.samefile(found, "src/difflab") or sys.exit("difflab would be imported from " + found + ", not from here")'
+
+NAME_ONE := Name one: make PYTHON=python3.12 ...
 
 $(STAMP)-core: EXTRA =
 $(STAMP)-dev: EXTRA = [dev]
@@ -62,9 +64,9 @@ $(STAMP)-bench: EXTRA = [bench]
 # no flock(1). Whoever waited for it finds the stamp and is done.
 $(STAMP)-core $(STAMP)-dev $(STAMP)-bench:
 	@command -v "$(PYTHON)" >/dev/null || { \
-	  echo "difflab needs Python 3.11 or newer; there is no $(PYTHON) here. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  echo "difflab needs Python 3.11 or newer; there is no $(PYTHON) here. $(NAME_ONE)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "difflab needs Python 3.11 or newer; $(PYTHON) is `"$(PYTHON)" --version 2>&1`. Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  echo "difflab needs Python 3.11 or newer; $(PYTHON) is `"$(PYTHON)" --version 2>&1`. $(NAME_ONE)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) lacks its venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@mkdir -p "$(dir $(VENV))"; \

@@ -1,7 +1,7 @@
 """What the network predicts, as one table, and the denoiser that every loss, sampler and bound calls."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -41,6 +41,7 @@ class V:
         return Row(at.alpha / norm, -at.sigma / norm, torch.ones_like(at.alpha))
 
 
+@runtime_checkable
 class Parameterisation(Protocol):
     """An object with a row of the table."""
 
@@ -94,12 +95,13 @@ class Denoiser(nn.Module):
         self.network = network
         self.schedule = schedule
         self.parameterisation = parameterisation
+        self.c_noise: Any = network.c_noise
 
     def forward(self, x: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"]) -> Prediction:
         """Predictions at the noisy images `x`, each with its own time (float64, in [t_min, 1])."""
         at = self.schedule.marginal(t)
         c_skip, c_out, c_in = self.parameterisation.row(at)
-        output = self.network(expand(c_in, x) * x, self.network.c_noise(self.schedule, t).to(x.device))
+        output = self.network(expand(c_in, x) * x, self.c_noise(self.schedule, t).to(x.device))
         output = output.to(x.dtype)
         x0 = expand(c_skip, x) * x + expand(c_out, x) * output
         eps = expand((1 - at.alpha * c_skip) / at.sigma, x) * x - expand(at.alpha * c_out / at.sigma, x) * output

@@ -4,7 +4,7 @@ One formula serves the full chain and every sub-grid of it, so a respaced chain 
 coefficients are float64 functions of the times; they are cast when they meet an image.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -49,6 +49,7 @@ def between(at_s: Marginal, at_t: Marginal) -> Transition:
     return Transition(alpha_ts, var_ts, alpha_ts * shrink, at_s.alpha * fraction, at_s.sigma**2 * fraction)
 
 
+@runtime_checkable
 class Variance(Protocol):
     """The variance of the reverse step p(x_s | x_t): one owner for loss, bound and sampler."""
 

@@ -56,7 +56,12 @@ class Progress:
                 print("  ".join(p for p in parts if p), file=sys.stderr, flush=True)
             return
         if self.bar is None:
-            columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")]
+            columns = [
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+            ]
             times = [TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn()]
             self.bar = RichProgress(*columns, *times, console=Console(stderr=True), refresh_per_second=4)
             self.bar.start()

@@ -35,9 +35,13 @@ class SampleNoise:
         seed: of the generation.
         indices: of the samples in this chunk.
         shape: of one sample.
+        device: where the numbers go; they are drawn on the CPU, so that every device sees the same.
     """
 
-    def __init__(self, seed: int, indices: Sequence[int], shape: Sequence[int]) -> None:
+    def __init__(
+        self, seed: int, indices: Sequence[int], shape: Sequence[int], device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = device
         self.streams = [stream(seed, "sample", i) for i in indices]
         self.shape = tuple(shape)
 
@@ -46,4 +50,4 @@ class SampleNoise:
         noise = np.empty((len(self.streams), *self.shape), dtype=np.float32)
         for row, generator in zip(noise, self.streams, strict=True):
             generator.standard_normal(dtype=np.float32, out=row)
-        return torch.from_numpy(noise)
+        return torch.from_numpy(noise).to(self.device)

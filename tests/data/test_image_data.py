@@ -98,8 +98,8 @@ def test_batches_say_where_they_stand():
     assert batch.pixels.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-@pytest.mark.parametrize(("batch_size", "val_size"), [(6, 7), (6, 4), (6, 6), (6, 25), (12, 3)])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 6])
+@pytest.mark.parametrize(("batch_size", "val_size"), [(6, 6), (6, 7), (6, 25), (12, 7)])
 def test_ranks_share_every_validation_batch(ranks, batch_size, val_size):
     data = numbered(batch_size=batch_size, val_size=val_size)
     shares = [list(val) for _, val in loaders(data, ranks)]

@@ -3,6 +3,7 @@ import os
 import pickle
 import socket
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,13 +102,21 @@ def test_a_server_that_stays_silent_is_given_up(tmp_path, monkeypatch):
     assert socket.getdefaulttimeout() is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"<html>", "cut", "labels"])
+@pytest.mark.parametrize(
+    "damage", ["nothing", "a web page", "its end cut off", "what the classes or the size rule out"]
+)
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
 def test_damaged_idx_files_are_named(name, damage, tmp_path, no_network):
     lay_out(tmp_path, "FashionMNIST")
     file = tmp_path / "FashionMNIST" / "raw" / name
-    wrong = idx(np.full(20, 10, dtype=np.uint8)) if damage == "labels" else damage
-    file.write_bytes(file.read_bytes()[:-1] if damage == "cut" else wrong)
+    impossible = np.zeros((60, 27, 28)) if "images" in name else np.full(20, 10)
+    content = {
+        "nothing": b"",
+        "a web page": b"<html>",
+        "its end cut off": file.read_bytes()[:-1],
+        "what the classes or the size rule out": idx(impossible.astype(np.uint8)),
+    }
+    file.write_bytes(content[damage])
     with pytest.raises(ConfigError, match=f"data.root: {file} is damaged"):
         load(FashionMNIST, tmp_path)
 
@@ -153,9 +162,9 @@ def test_cifar_batches_become_images(tmp_path, monkeypatch):
 @pytest.mark.skipif("DIFFLAB_TEST_DATA" not in os.environ, reason="DIFFLAB_TEST_DATA names no folder of real data")
 @pytest.mark.parametrize("kind", SETS)
 def test_the_real_files(kind, no_network):
-    root = os.environ["DIFFLAB_TEST_DATA"]
+    root = Path(os.environ["DIFFLAB_TEST_DATA"])
     folder = "cifar-10-batches-py" if kind is CIFAR10 else f"{kind.__name__}/raw"
-    if not os.path.isdir(os.path.join(root, folder)):
+    if not (root / folder).is_dir():
         pytest.skip(f"no {folder} there")
     data = load(kind, root)
     assert (len(data.reference), len(data.test)) == (50_000 if kind is CIFAR10 else 60_000, 10_000)

@@ -121,9 +121,9 @@ class ImageData(LightningDataModule, ABC):
         """A hash of the content of the training part: what caches are named by."""
         content = blake2b(digest_size=12)
         content.update(repr((self.levels, self.reference.pixels.shape)).encode())
-        content.update(self.reference.pixels.contiguous().numpy())
+        content.update(self.reference.pixels.contiguous().numpy().data)
         if self.reference.labels is not None:
-            content.update(self.reference.labels.contiguous().numpy())
+            content.update(self.reference.labels.contiguous().numpy().data)
         return content.hexdigest()
 
     def train_dataloader(self) -> DataLoader:
@@ -133,6 +133,7 @@ class ImageData(LightningDataModule, ABC):
             ConfigError: where the processes cannot share a batch evenly.
         """
         trainer = self.trainer
+        assert trainer is not None
         if self.batch_size % trainer.world_size:
             raise ConfigError(
                 f"data.batch_size: {self.batch_size} images cannot be shared by {trainer.world_size} processes; "
@@ -152,6 +153,7 @@ class ImageData(LightningDataModule, ABC):
             ConfigError: for fewer images than processes.
         """
         trainer, images = self.trainer, len(self.val)
+        assert trainer is not None
         rank, ranks = trainer.global_rank, trainer.world_size
         if images < ranks:
             raise ConfigError(f"data.val_size: {images} for {ranks} processes; allowed are numbers from {ranks} on")

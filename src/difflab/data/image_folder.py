@@ -5,18 +5,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
-from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from difflab.data.image_data import ImageData, Images
 from difflab.data.picture import SUFFIXES, contents, square
 from difflab.errors import ConfigError
+from difflab.progress import Progress
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 
@@ -169,16 +166,11 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def in_threads(work: Callable[[int], None], count: int, threads: int | None, title: str) -> None:
-    """work(0) ... work(count - 1); the first error, in this order, ends it. What takes over two seconds shows a bar.
+    """work(0) ... work(count - 1); the first error, in this order, ends it.
 
     Pillow lets go of the interpreter while it decodes, so that threads share the cores; with pictures of a few
     kilobytes they wait for one another longer than they decode, and one thread is faster.
     """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    unseen = rank_zero_only.rank > 0 or not console.is_terminal
-    bar = Progress(*columns, console=console, transient=True, disable=unseen)
-    task, start = bar.add_task(title, total=count), monotonic()
 
     def block(indices: Sequence[int]) -> int:
         for i in indices:
@@ -187,10 +179,8 @@ def in_threads(work: Callable[[int], None], count: int, threads: int | None, tit
 
     pool = ThreadPoolExecutor(threads)
     try:
-        for done in pool.map(block, (range(i, min(i + 64, count)) for i in range(0, count, 64))):
-            bar.advance(task, done)
-            if monotonic() - start > 2:
-                bar.start()
+        with Progress(title, count) as progress:
+            for done in pool.map(block, (range(i, min(i + 64, count)) for i in range(0, count, 64))):
+                progress.advance(done)
     finally:
-        bar.stop()
         pool.shutdown(cancel_futures=True)

@@ -21,7 +21,7 @@ def figures(data: ImageData, extractor: Extractor, samples: Tensor, draws: int) 
     """Frechet distance of samples to the training part: mean over `draws` equal shares of the samples.
 
     Args:
-        data: its training part is the reference; its test part gives the floor, at its own size.
+        data: its training part is the reference; as many of its test part give the floor.
         samples: [draws * n, ...] in the model's range.
     """
 
@@ -29,14 +29,15 @@ def figures(data: ImageData, extractor: Extractor, samples: Tensor, draws: int) 
         return torch.cat([extractor.features(p) for p in data.scaling.picture(levels).split(512)])
 
     reference = moments(features(data.reference.pixels))
-    real, drawn = features(data.test.pixels), features(data.scaling.decode(samples))
+    n = len(samples) // draws
+    real, drawn = features(data.test.pixels[:n]), features(data.scaling.decode(samples))
     distances = [frechet_distance(*moments(share), *reference) for share in drawn.chunk(draws)]
     name = f"fd_{extractor.name}"
     result = {
         name: statistics.fmean(distances),
         f"{name}_stderr": statistics.stdev(distances) / draws**0.5 if draws > 1 else float("nan"),
         f"{name}_floor": frechet_distance(*moments(real), *reference),
-        f"{name}_samples": len(samples) // draws,
+        f"{name}_samples": n,
         f"{name}_draws": draws,
         f"{name}_floor_samples": len(real),
     }

@@ -34,10 +34,8 @@ def generate(
     share = {}
     with Progress("sampling", calls * len(mine)) as progress:
         for c in mine:
-            noise = SampleNoise(seed, range(c * chunk, (c + 1) * chunk), shape)
-            start = lambda noise=noise: noise().to(device)  # noqa: E731
-            note = f"{chunk * calls} network calls a chunk"
-            x = sampler.sample(denoise, denoise.schedule, start, lambda *_: progress.advance(1, note))
+            noise = SampleNoise(seed, range(c * chunk, (c + 1) * chunk), shape, device)
+            x = sampler.sample(denoise, denoise.schedule, noise, lambda *_: progress.advance(1))
             share[c] = x.float().cpu()
     samples = torch.cat(list(gather(share).values()))
     skip = first - chunks[0] * chunk

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from difflab.data import ImageData
-from difflab.evaluation.score import Scorer, Sums
+from difflab.evaluation.score import Scorer
 from difflab.evaluation.truncation import choose, truncated_bits
 from difflab.likelihood import Bound, Estimate
 from difflab.prediction import Denoiser
@@ -66,9 +66,7 @@ class Likelihood:
             "bits_per_dim_calls": self.estimate.calls(scorer.T) + pilot,
             "bits_per_dim_images": len(test),
         }
-        for i, kind in enumerate(
-            (f"{main}_{clipped}", f"{main}_{free}", f"{other}_{clipped}", f"{other}_{free}")
-        ):
+        for i, kind in enumerate((f"{main}_{clipped}", f"{main}_{free}", f"{other}_{clipped}", f"{other}_{free}")):
             figures[f"bits_per_dim_{kind}"] = sums.mean(i)
         return figures, sums.by_step
 

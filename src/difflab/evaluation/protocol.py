@@ -15,6 +15,8 @@ from difflab.features import Extractor
 from difflab.prediction import Denoiser
 from difflab.samplers import Sampler
 
+MOST = 2000  # samples in a draw where nothing else is said
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -32,7 +34,7 @@ class Protocol:
     Args:
         likelihood: whether bits per dimension are computed.
         distances: whether a distance in feature space is computed.
-        samples: images in each draw of the distance; None for as many as the test part has.
+        samples: images in each draw of the distance; None for as many as the test part has, 2,000 at most.
         draws: independent draws, for the standard error.
         pictures: samples in the grids.
         every: optimizer steps between two grids; None for one at the end only.
@@ -73,10 +75,12 @@ class Protocol:
             if self.likelihood:
                 figures, by_step = likelihood.figures(denoise, data, seed)
                 terms = bins(by_step, likelihood.estimate)
-            n = (self.samples or len(data.test)) * self.draws if self.distances else 0
-            samples = generate(denoise, sampler, data.shape, max(n, self.pictures), seed, chunk)
-            if self.distances:
+            n = (self.samples or min(len(data.test), MOST)) * self.draws if self.distances else 0
+            wanted = max(n, self.pictures)
+            samples = generate(denoise, sampler, data.shape, wanted, seed, chunk) if wanted else None
+            if self.distances and samples is not None:
                 figures |= distances.figures(data, extractor, samples[:n], self.draws)
                 figures["network_calls"] = len(sampler.times(denoise.schedule))
         named = {f"test/{name}": value for name, value in figures.items()}
-        return Evaluation(named | {"seconds/evaluate": time.monotonic() - begun}, terms, samples[: self.pictures])
+        named["seconds/evaluate"] = time.monotonic() - begun
+        return Evaluation(named, terms, None if samples is None else samples[: self.pictures])

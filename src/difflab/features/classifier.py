@@ -1,7 +1,6 @@
 """Features of a small classifier trained on the data itself: for images that are nothing like photographs."""
 
 import json
-import os
 from hashlib import blake2b
 from pathlib import Path
 
@@ -84,7 +83,7 @@ class Classifier:
             if not self.load(path):
                 self.fit(train.pixels, train.labels)
                 save_file(self.network.state_dict(), f"{path}.new")
-                os.replace(f"{path}.new", path)
+                Path(f"{path}.new").replace(path)
         self.network.eval().requires_grad_(False)
         guesses = torch.cat([self.probabilities(self.features(p)).argmax(1) for p in test.pixels.split(512)])
         self.accuracy = float((guesses == test.labels).float().mean())

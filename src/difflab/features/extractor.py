@@ -1,19 +1,24 @@
 """What a feature extractor is."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 
+@runtime_checkable
 class Labelled(Protocol):
     """Pictures, uint8 [N, C, H, W], with their class numbers or None."""
 
-    pixels: Tensor
-    labels: Tensor | None
+    @property
+    def pixels(self) -> Tensor: ...
+
+    @property
+    def labels(self) -> Tensor | None: ...
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """Maps 8-bit pictures to features.
 

@@ -1,6 +1,6 @@
 """Which terms of the bound are computed for each image, and with what weight: all of them, or an unbiased few."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ class Draws(NamedTuple):
     weight: Tensor
 
 
+@runtime_checkable
 class Estimate(Protocol):
     """How the sum over k = 1..T is estimated.
 

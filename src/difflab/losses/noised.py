@@ -1,6 +1,6 @@
 """What every loss is given, and the signature of a loss."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +18,7 @@ class Noised(NamedTuple):
     x_t: Tensor
 
 
+@runtime_checkable
 class Loss(Protocol):
     """The loss of each example, [batch]; its mean is what is trained."""
 

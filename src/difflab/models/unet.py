@@ -173,7 +173,8 @@ class UNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 if module.weight.any():  # the zero layers stay zero
                     nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Float[Tensor, "batch c h w"], c_noise: Float[Tensor, " batch"]) -> Tensor:

@@ -1,6 +1,5 @@
 """Images side by side."""
 
-import os
 from math import ceil, sqrt
 from pathlib import Path
 
@@ -24,4 +23,4 @@ def image_grid(pictures: UInt8[Tensor, "n c h w"], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".new")
     image.save(unfinished, "PNG")
-    os.replace(unfinished, path)
+    unfinished.replace(path)

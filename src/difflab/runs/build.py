@@ -61,7 +61,7 @@ def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | No
     constructor = allowed(plain["_target_"], prefixes)
     parameters = inspect.signature(constructor).parameters
     given = plain.keys() - {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
-    unknown = sorted(given - parameters.keys())
+    unknown = sorted(str(name) for name in given - parameters.keys())
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise ConfigError(f"{field}.{unknown[0]}: unknown; allowed are {', '.join(parameters)}")
     offers = {name: value for name, value in offers.items() if name in parameters and name not in given}

@@ -23,7 +23,7 @@ def write_text(path: Path, text: str) -> None:
     """A file that is whole or as it was before."""
     new = path.with_name(f".{path.name}.new")
     new.write_text(text)
-    os.replace(new, path)
+    new.replace(path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ class RunFolder:
         Raises:
             ConfigError: where another one does.
         """
-        self.lock.lock_file and Path(self.lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(self.lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
             self.lock.acquire()
         except Timeout as error:

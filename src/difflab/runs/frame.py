@@ -1,6 +1,5 @@
 """The frame around every command: composing, refusing, exit codes. Imports nothing heavy."""
 
-import json
 import logging
 import os
 import secrets
@@ -23,6 +22,7 @@ from difflab.errors import ConfigError
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import CONFIGS
 from difflab.runs.resume import resumed
+from difflab.runs.settings import with_choices
 from difflab.runs.validate import validate
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
     refused = refusal(error)
     if refused is not None:
         return 2, str(refused)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return 130, "interrupted"
     if isinstance(error, Terminated):
         return 143, "terminated"
@@ -95,10 +95,10 @@ class Frame:
         if owns:
             folder.set_status(STATES.get(code, "failed"), reason, code)
             folder.lock.release()
-        if sweeping and code < 128:
+        if sweeping and code < 128 and self.owns_folder:
             self.record(hydra_config, code, reason)
             return
-        self.code = code
+        self.code = max(self.code, code)
         if code >= 128:
             sys.exit(code)
 
@@ -142,8 +142,7 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
     OmegaConf.register_new_resolver("suffix", suffix, replace=True)
     frame = Frame(config, task, owns_folder)
     try:
-        if owns_folder:
-            sys.argv[1:] = resumed(sys.argv[1:])
+        sys.argv[1:] = resumed(sys.argv[1:]) if owns_folder else with_choices(sys.argv[1:])
     except ConfigError as error:
         print(f"refused: {error}", file=sys.stderr)
         sys.exit(2)

@@ -50,7 +50,12 @@ class Run:
         self.folder, self.config, self.parts, self.step = folder, config, parts, step
 
     def sample(
-        self, n: int, sampler: str | Sampler | None = None, steps: int | None = None, seed: int | None = None, **values: Any
+        self,
+        n: int,
+        sampler: str | Sampler | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        **values: Any,
     ) -> Tensor:
         """n samples, [n, C, H, W], in the data's own range (-1 to 1); sample i depends on (seed, i) alone.
 
@@ -83,7 +88,9 @@ class Run:
             node = option("sampler", name, self.config, **values)
         return sampler_of(self.config | {"sampler": node}, self.parts.denoiser)
 
-    def bits_per_dim(self, x: Tensor, likelihood: str = "stratified", seed: int = 0, **values: Any) -> tuple[float, float]:
+    def bits_per_dim(
+        self, x: Tensor, likelihood: str = "stratified", seed: int = 0, **values: Any
+    ) -> tuple[float, float]:
         """Mean bits per dimension of images, and its standard error (Monte-Carlo and the choice of images together).
 
         Args:
@@ -116,7 +123,11 @@ class Run:
 
 
 def load_run(
-    path: str | Path, checkpoint: str = "last.ckpt", targets: list[str] | None = None, device: str | None = None, **changes: Any
+    path: str | Path,
+    checkpoint: str = "last.ckpt",
+    targets: list[str] | None = None,
+    device: str | None = None,
+    **changes: Any,
 ) -> Run:
     """The run in a folder, with EMA weights, in evaluation mode.
 

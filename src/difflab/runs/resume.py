@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from difflab.errors import ConfigError

@@ -97,7 +97,8 @@ def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[st
         yield f"sampler.steps: {steps}; allowed are 1 to schedule.T = {T}"
     first, last = flat.get("schedule.beta_first"), flat.get("schedule.beta_last")
     if T is not None and first is not None and last is not None and not 0 < max(first, last) * 1000 / T < 1:
-        yield f"schedule.T: {T}; the betas are scaled by 1000/T and must stay below 1: use more than {1000 * max(first, last):g}"
+        least = 1000 * max(first, last)
+        yield f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: use more than {least:g} steps"
     if choices.get("schedule") == "cosine" and T is not None and T < 2:
         yield f"schedule.T: {T}; allowed are whole numbers from 2"
     mode = flat.get("logger.mode")

@@ -20,8 +20,8 @@ from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import cache_folder
-from difflab.runs.resume import checkpoint, override, saved_config
 from difflab.runs.results import show, write_terms
+from difflab.runs.resume import checkpoint, override, saved_config
 from difflab.training import EMA, Diffusion, Table
 from difflab.training.callbacks import Checkpoints, Figures, Pictures, StopOnSignal
 
@@ -32,7 +32,13 @@ def quiet_lightning() -> None:
     """Lightning's advertisements and advice that does not apply here go nowhere."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in (".*does not have many workers.*", ".*is not resumable.*", ".*`LightningDataModule.*", ".*Checkpoint directory.*", ".*LeafSpec.*"):
+    for text in (
+        ".*does not have many workers.*",
+        ".*is not resumable.*",
+        ".*`LightningDataModule.*",
+        ".*Checkpoint directory.*",
+        ".*LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", text)
     warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
 
@@ -96,7 +102,9 @@ def check_fits(path: Path, module: Diffusion) -> None:
     shapes = {name: tuple(w.shape) for name, w in saved.items()}
     for name, w in own.items():
         if shapes.get(name) != tuple(w.shape):
-            raise ConfigError(f"resume: {path} has {name} of shape {shapes.get(name)}; the model needs {tuple(w.shape)}")
+            raise ConfigError(
+                f"resume: {path} has {name} of shape {shapes.get(name)}; the model needs {tuple(w.shape)}"
+            )
 
 
 def training_callbacks(
@@ -162,7 +170,13 @@ def build_trainer(
 
 
 def finish(
-    config: dict[str, Any], parts: Parts, module: Diffusion, trainer: Trainer, ema: EMA, figures: Figures, folder: RunFolder
+    config: dict[str, Any],
+    parts: Parts,
+    module: Diffusion,
+    trainer: Trainer,
+    ema: EMA,
+    figures: Figures,
+    folder: RunFolder,
 ) -> None:
     """The final evaluation on EMA weights, written down and shown."""
     generation = config["generation"]
@@ -187,7 +201,9 @@ def finish(
         "seed": config["seed"],
     }
     write_json(folder.metrics, result)
-    folder.record({"settings": {key: config[key] for key in ("likelihood", "sampler", "metrics", "generation")}} | result)
+    folder.record(
+        {"settings": {key: config[key] for key in ("likelihood", "sampler", "metrics", "generation")}} | result
+    )
     for logger in trainer.loggers:
         logger.log_metrics(evaluation.figures, trainer.global_step)
     grid = None

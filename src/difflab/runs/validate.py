@@ -37,7 +37,7 @@ def defaults(config_name: str, choices: dict[str, str]) -> dict[str, Any]:
 
 def _read(name: str) -> dict[str, Any]:
     loaded = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=False)
-    return loaded if isinstance(loaded, dict) else {}
+    return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 
 def _option(group: str, option: str) -> dict[str, Any]:

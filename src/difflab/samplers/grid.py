@@ -1,6 +1,6 @@
 """The times that a sampler visits: a falling sequence in [t_min, 1], the last of them next to the data."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor
 from difflab.schedules import Schedule
 
 
+@runtime_checkable
 class Grid(Protocol):
     """`steps` falling times of a schedule, float64; the number of network calls of a one-call sampler."""
 

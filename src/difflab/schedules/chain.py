@@ -16,6 +16,8 @@ class Chain(Schedule):
         log_abar: log of abar_1 .. abar_T, float64, [T], falling.
     """
 
+    T: int
+
     def __init__(self, log_abar: Float[Tensor, " T"]) -> None:
         super().__init__()
         self.T = len(log_abar)

@@ -19,15 +19,12 @@ class Linear(Chain):
     """
 
     def __init__(self, T: int, beta_first: float, beta_last: float) -> None:
+        for field, beta in (("beta_first", beta_first), ("beta_last", beta_last)):
+            if not beta > 0:
+                raise ValueError(f"schedule.{field}: {beta}; allowed are positive numbers")
+        least = 1000 * max(beta_first, beta_last)
+        if T <= least:
+            raise ValueError(f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: use T > {least:g}")
         scale = 1000 / T
-        if not 0 < beta_first * scale < 1:
-            raise ValueError(
-                f"schedule.beta_first: {beta_first} scaled by 1000/T = {scale:g} must lie in (0, 1), T={T}"
-            )
-        if not 0 < beta_last * scale < 1:
-            raise ValueError(
-                f"schedule.T: {T} steps scale beta_last={beta_last} to {beta_last * scale:g}; it must lie in (0, 1): "
-                f"use T > {1000 * max(beta_last, beta_first):g}"
-            )
         beta = torch.linspace(beta_first * scale, beta_last * scale, T, dtype=torch.float64)
         super().__init__(torch.log1p(-beta).cumsum(0))

@@ -1,6 +1,6 @@
 """Training times drawn evenly."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor
 from difflab.schedules import Schedule
 
 
+@runtime_checkable
 class Times(Protocol):
     """Uniform numbers of the whole global batch to times in [t_min, 1], float64: the same on every process."""
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -23,17 +24,16 @@ def wandb_logger(
         raise ConfigError(f"logger.mode: {mode}; allowed are {', '.join(MODES)}, or null to choose by itself")
     os.environ.setdefault("WANDB_SILENT", "true")
     from lightning.pytorch.loggers import WandbLogger
-    from wandb.util import generate_id
 
     if mode is None:
-        key = os.environ.get("WANDB_API_KEY") or "api.wandb.ai" in _netrc()
+        key = os.environ.get("WANDB_API_KEY") or "wandb" in _netrc()
         mode = "online" if key else "offline"
         if not key:
             print(f"W&B: no API key, so the run is kept offline; later: wandb sync {folder}/wandb/offline-run-*")
     identity = folder / "wandb" / "id"
     identity.parent.mkdir(parents=True, exist_ok=True)
     if not identity.exists():
-        identity.write_text(generate_id())
+        identity.write_text(token_hex(4))
     return WandbLogger(
         project=project,
         entity=entity,

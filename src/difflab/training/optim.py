@@ -33,7 +33,7 @@ class AdamW:
     def __init__(
         self, lr: float, betas: Sequence[float], eps: float, weight_decay: float, warmup_steps: int, final_share: float
     ) -> None:
-        self.lr, self.betas, self.eps, self.weight_decay = lr, tuple(betas), eps, weight_decay
+        self.lr, self.betas, self.eps, self.weight_decay = lr, (betas[0], betas[1]), eps, weight_decay
         self.warmup_steps, self.final_share = warmup_steps, final_share
 
     def factor(self, step: int, max_steps: int) -> float:

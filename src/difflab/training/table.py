@@ -1,7 +1,6 @@
 """metrics.csv: every logged figure by step, in a file that is whole at any time."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +63,4 @@ class Table(Logger):
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows[step] for step in sorted(self.rows))
-        os.replace(new, self.path)
+        new.replace(self.path)

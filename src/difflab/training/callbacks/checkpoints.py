@@ -49,7 +49,7 @@ class Checkpoints(Callback):
         try:
             trainer.save_checkpoint(unfinished)
             if trainer.is_global_zero:
-                os.replace(unfinished, path)
+                unfinished.replace(path)
                 link(path, last)
         except BaseException:
             unfinished.unlink(missing_ok=True)
@@ -78,4 +78,4 @@ def link(path: Path, name: Path) -> None:
         os.link(path, new)
     except OSError:
         shutil.copyfile(path, new)
-    os.replace(new, name)
+    new.replace(name)

@@ -24,15 +24,18 @@ class Figures(Callback):
         self.every, self.batch_size = every, batch_size
         self.loss = float("nan")
         self.images, self.seconds = 0, 0.0
-        self.sums = torch.zeros(2, dtype=torch.float64)
+        self.written, self.unwritten = 0, torch.zeros(0)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Diffusion)
+        self.module = pl_module
+        pl_module.losses = list(self.unwritten.to(pl_module.device))
         self.progress = Progress("training", trainer.max_steps, start=trainer.global_step).__enter__()
-        self.written, self.begun, self.paused = trainer.global_step, time.monotonic(), 0.0
+        self.begun, self.paused = time.monotonic(), 0.0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         step = trainer.global_step
-        if step == self.written:
+        if step == self.progress.done:
             return
         note = None
         if step % self.every == 0 or step == trainer.max_steps:
@@ -64,7 +67,7 @@ class Figures(Callback):
         self.pause_begun = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking or not trainer.training and "val/loss" not in trainer.callback_metrics:
+        if trainer.sanity_checking or "val/loss" not in trainer.callback_metrics:
             return
         self.paused += time.monotonic() - self.pause_begun
         self.row(trainer, {"val/loss": float(trainer.callback_metrics["val/loss"])}, trainer.global_step)
@@ -82,7 +85,11 @@ class Figures(Callback):
         return {"train/loss": self.loss, "train/images_per_second": rate, "seconds/train": self.seconds}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"images": self.images, "seconds": self.seconds, "loss": self.loss}
+        losses = self.module.losses
+        unwritten = torch.stack(losses).cpu() if losses else torch.zeros(0)
+        names = ("images", "seconds", "loss", "written")
+        return {name: getattr(self, name) for name in names} | {"unwritten": unwritten}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.images, self.seconds, self.loss = (state_dict[key] for key in ("images", "seconds", "loss"))
+        for name, value in state_dict.items():
+            setattr(self, name, value)

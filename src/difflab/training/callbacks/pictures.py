@@ -26,7 +26,15 @@ class Pictures(Callback):
     """
 
     def __init__(
-        self, folder: Path, every: int | None, ema: EMA, sampler: Sampler, n: int, seed: int, chunk: int, scaling: Scaling
+        self,
+        folder: Path,
+        every: int | None,
+        ema: EMA,
+        sampler: Sampler,
+        n: int,
+        seed: int,
+        chunk: int,
+        scaling: Scaling,
     ) -> None:
         self.folder, self.every, self.ema, self.sampler = folder, every, ema, sampler
         self.n, self.seed, self.chunk, self.scaling = n, seed, chunk, scaling

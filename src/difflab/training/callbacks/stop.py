@@ -7,19 +7,20 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from difflab.data import Batch
 from difflab.training.callbacks.checkpoints import Checkpoints
 
 
 class Stopped(Exception):
-    """Training was asked to stop by a signal and has saved its state."""
+    """Training was stopped by a signal."""
 
-    def __init__(self, signum: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}")
+    def __init__(self, signum: int, when: str) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name} {when}")
         self.signum = signum
 
 
 class StopOnSignal(Callback):
-    """On SIGINT or SIGTERM a checkpoint is saved before the next batch, and `Stopped` is raised; a second one kills.
+    """On SIGINT or SIGTERM a checkpoint is saved before the next batch, then `Stopped`; a second one stops at once.
 
     Args:
         checkpoints: saves.
@@ -37,19 +38,19 @@ class StopOnSignal(Callback):
 
     def note(self, signum: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            raise Stopped(signum, "at once")
         self.asked = signum
         print("\nsaving a checkpoint before the next batch; once more stops at once", file=sys.stderr, flush=True)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        if self.asked:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        if self.asked and batch.step % trainer.accumulate_grad_batches == 0:  # half an accumulated step is not kept
             self.checkpoints.save(trainer)
-            raise Stopped(self.asked, trainer.global_step)
+            raise Stopped(self.asked, f"after step {trainer.global_step}, which is saved")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.restore()
         if self.asked:
-            raise Stopped(self.asked, trainer.global_step)
+            raise Stopped(self.asked, f"after step {trainer.global_step}, which is saved")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.restore()

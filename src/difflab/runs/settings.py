@@ -1,0 +1,59 @@
+"""How a script changes the settings of a finished run: what is not said stays as the run was trained with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from difflab.runs.resume import key_of, override
+
+GROUPS = ("sampler", "grid", "variance", "likelihood", "features", "metrics")
+ADDED: set[str] = set()  # options that `with_choices` put on the command line of this process
+SHARED = {"grid": ("sampler",), "variance": ("sampler", "likelihood")}  # an option that others hold a copy of
+
+
+def with_choices(arguments: list[str]) -> list[str]:
+    """The command line with the run's `sampler=OPTION` added where only `sampler.KEY=` is said: then it composes."""
+    run = override(arguments, "run")
+    file = Path(run or "") / ".hydra" / "hydra.yaml"
+    if not file.is_file():
+        return arguments
+    choices = OmegaConf.select(OmegaConf.load(file), "hydra.runtime.choices", default={})
+    said = {key_of(a) for a in arguments}
+    needed = [g for g in GROUPS if g not in said and any(key.startswith(f"{g}.") for key in said)]
+    ADDED.update(g for g in needed if g in choices)
+    return [*(f"{g}={choices[g]}" for g in needed if g in choices), *arguments]
+
+
+def changes(run_config: Mapping[str, Any], composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
+    """Sections of the run's config that the command line replaces, resolved.
+
+    Args:
+        run_config: the run's saved config.
+        composed: what the command line composes to.
+        overrides: the command line itself; an option that was only added to let it compose counts as the run's own.
+    """
+    plain: Any = OmegaConf.to_container(composed, resolve=True)
+    said = {key_of(item): item for item in overrides}
+    changed: dict[str, Any] = {}
+    for group in GROUPS:
+        keys = [key for key in said if key.startswith(f"{group}.")]
+        if group in said and group not in ADDED:
+            changed[group] = plain[group]
+        elif keys:
+            node = OmegaConf.create(dict(run_config[group]))
+            for key in keys:
+                inner = key.removeprefix(f"{group}.")
+                OmegaConf.update(node, inner, OmegaConf.select(composed, key))
+            changed[group] = OmegaConf.to_container(node)
+    for group, holders in SHARED.items():
+        if group in changed:
+            for holder in holders:
+                node = changed.get(holder) or dict(run_config[holder])
+                if group in node:
+                    changed[holder] = node | {group: changed[group]}
+    if "generation" in plain:
+        keys = [key.split(".")[1] for key in said if key.startswith("generation.")]
+        changed["generation"] = run_config["generation"] | {key: plain["generation"][key] for key in keys}
+    return changed

@@ -1,0 +1,110 @@
+"""An interrupted run ends with the bits of an uninterrupted one."""
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import SIGINT, SIGKILL, SIGTERM, run_folder, train
+
+OPTIONS = ("model.dropout=0.1",)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    code, text = train(*OPTIONS, folder=folder)
+    assert code == 0, text
+    return run_folder(folder)
+
+
+def tensors(node, name=""):
+    """Every tensor and number of a checkpoint by its path, without what counts seconds."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in ("seconds", "loops"):
+                yield from tensors(value, f"{name}/{key}")
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from tensors(value, f"{name}/{i}")
+    else:
+        yield name, node
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, averages, optimizer, schedule and every logged figure but the speed."""
+    a, b = (dict(tensors(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True))) for run in (one, other))
+    assert a.keys() == b.keys()
+    assert any(name.startswith("/current_model_state") for name in a)
+    assert any(name.startswith("/optimizer_states") and name.endswith("exp_avg_sq") for name in a)
+    for name, value in a.items():
+        same = torch.equal(value, b[name]) if isinstance(value, torch.Tensor) else value == b[name]
+        assert same or value != value, name
+    rows = []
+    for run in (one, other):
+        with (run / "metrics.csv").open() as file:
+            rows.append([{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)])
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(
+    ("where", "step", "signum", "code"),
+    [
+        ("training", 5, SIGKILL, -9),
+        ("training", 6, SIGKILL, -9),
+        ("validation", 4, SIGKILL, -9),
+        ("validation", 8, SIGTERM, 143),
+        ("saving", 6, SIGKILL, -9),
+        ("training", 7, SIGTERM, 143),
+        ("training", 10, SIGINT, 130),
+    ],
+)
+def test_interrupted_run_ends_with_the_same_bits(tmp_path, whole, where, step, signum, code):
+    ended, text = train(*OPTIONS, folder=tmp_path, kill=(where, step, signum))
+    assert ended == code, text
+    run = run_folder(tmp_path)
+    ended, text = train(f"resume={run}", folder=tmp_path)
+    assert ended == 0, text
+    assert_same_run(whole, run)
+    assert (run / ".hydra" / "resume-1").is_dir()
+
+
+def test_two_interruptions_and_accumulation(tmp_path):
+    options = (*OPTIONS, "trainer.accumulate_grad_batches=3")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    assert train(*options, folder=whole)[0] == 0
+    assert train(*options, folder=cut, kill=("training", 4, SIGTERM))[0] == 143
+    run = run_folder(cut)
+    assert train(f"resume={run}", folder=cut, kill=("training", 9, SIGKILL))[0] == -9
+    assert train(f"resume={run}", folder=cut)[0] == 0
+    assert_same_run(run_folder(whole), run)
+
+
+def test_resume_auto_finds_the_unfinished_run(tmp_path, whole):
+    assert train(*OPTIONS, "resume=auto", folder=tmp_path, kill=("training", 7, SIGTERM))[0] == 143
+    code, text = train(*OPTIONS, "resume=auto", folder=tmp_path)
+    assert code == 0, text
+    assert_same_run(whole, run_folder(tmp_path))
+
+
+def test_more_steps_go_on_in_the_same_folder(tmp_path):
+    assert train(folder=tmp_path)[0] == 0
+    run = run_folder(tmp_path)
+    code, text = train(f"resume={run}", "trainer.max_steps=15", folder=tmp_path)
+    assert code == 0, text
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 15
+    with (run / "metrics.csv").open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == sorted(set(steps)) and steps[-1] == 15
+
+
+def test_nothing_else_may_change(tmp_path, whole):
+    code, text = train(f"resume={whole}", "optim.lr=0.1", folder=tmp_path)
+    assert code == 2
+    assert "optim.lr" in text and "trainer.max_steps" in text
