@@ -1,10 +1,12 @@
-"""What all tests share: shapes checked while the mathematics runs, every YAML as an object, networks that are formulas."""
+"""What all tests share: shapes checked while the mathematics runs, YAMLs as objects, networks that are formulas."""
 
 import math
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -28,6 +30,7 @@ install_import_hook(
 )
 
 from hydra import compose, initialize_config_dir  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from difflab.prediction import X0, Denoiser  # noqa: E402
@@ -37,6 +40,8 @@ from difflab.runs.paths import CONFIGS  # noqa: E402
 from difflab.schedules import Marginal, Schedule  # noqa: E402
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("difflab", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("difflab")
 
 
 def options(group: str) -> list[str]:
@@ -44,11 +49,16 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-def option(group: str, name: str, *overrides: str, **offers: Any) -> Any:
-    """The object of configs/GROUP/NAME.yaml, composed as by the command line; `offers` are what data would supply."""
+@cache
+def composed(*overrides: str) -> DictConfig:
+    """The config of `python train.py OVERRIDES`."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", [f"{group}={name}", *overrides])
-    return build(config[group], group, **offers)
+        return compose("train", list(overrides))
+
+
+def option(group: str, name: str, *overrides: str, **offers: Any) -> Any:
+    """The object of configs/GROUP/NAME.yaml; `offers` are what the data would supply."""
+    return build(composed(f"{group}={name}", *overrides)[group], group, **offers)
 
 
 def every(group: str, *overrides: str, **offers: Any) -> list[Any]:

@@ -72,7 +72,9 @@ def test_with_x0_keeps_x_t(schedule, example):
 
 def test_a_network_of_lower_precision_is_brought_to_that_of_x(example):
     x_t, output, t = example
-    denoise = Denoiser(Formula(lambda x, t: output.bfloat16()), option("schedule", "linear"), option("prediction", "x0"))
+    denoise = Denoiser(
+        Formula(lambda x, t: output.bfloat16()), option("schedule", "linear"), option("prediction", "x0")
+    )
     assert denoise(x_t, t).x0.dtype == denoise(x_t, t).eps.dtype == torch.float64
 
 

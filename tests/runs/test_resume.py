@@ -23,10 +23,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tensors(node, name=""):
-    """Every tensor and number of a checkpoint by its path, without what counts seconds."""
+    """Every tensor and number of a checkpoint by its path, without what counts seconds and epochs."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key not in ("seconds", "loops"):
+            if key not in ("seconds", "loops", "epoch"):
                 yield from tensors(value, f"{name}/{key}")
     elif isinstance(node, list | tuple):
         for i, value in enumerate(node):
@@ -84,6 +84,14 @@ def test_two_interruptions_and_accumulation(tmp_path):
     assert train(f"resume={run}", folder=cut, kill=("training", 9, SIGKILL))[0] == -9
     assert train(f"resume={run}", folder=cut)[0] == 0
     assert_same_run(run_folder(whole), run)
+
+
+def test_epochs_of_five_batches_change_nothing(tmp_path, whole):
+    assert train(*OPTIONS, "trainer.limit_train_batches=5", folder=tmp_path, kill=("training", 8, SIGKILL))[0] == -9
+    run = run_folder(tmp_path)
+    code, text = train(f"resume={run}", folder=tmp_path)
+    assert code == 0, text
+    assert_same_run(whole, run)
 
 
 def test_resume_auto_finds_the_unfinished_run(tmp_path, whole):

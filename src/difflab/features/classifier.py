@@ -75,7 +75,8 @@ class Classifier:
                 "features: classifier needs data with classes, this data has none; use metrics=none, "
                 "metrics.distances=false, or a folder with one subfolder for each class"
             )
-        self.network = Network(train.pixels.shape[1], classes, self.width, self.dimension)
+        with torch.random.fork_rng(devices=[]):  # `load` or `fit` replaces these weights
+            self.network = Network(train.pixels.shape[1], classes, self.width, self.dimension)
         settings = json.dumps([1, content, classes, self.width, self.dimension, self.steps, self.lr])
         path = cache / f"classifier-{blake2b(settings.encode(), digest_size=12).hexdigest()}.safetensors"
         cache.mkdir(parents=True, exist_ok=True)

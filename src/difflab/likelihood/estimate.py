@@ -80,11 +80,11 @@ class Stratified:
 
     def __init__(self, steps: int, points: int, uniform_share: float) -> None:
         if steps < 2 or steps % 2:
-            raise ValueError(f"likelihood.steps: {steps}; allowed are even numbers from 2")
+            raise ValueError(f"likelihood.estimate.steps: {steps}; allowed are even numbers from 2")
         if points < 2:
-            raise ValueError(f"likelihood.points: {points}; allowed are whole numbers from 2")
+            raise ValueError(f"likelihood.estimate.points: {points}; allowed are whole numbers from 2")
         if not 0 < uniform_share < 1:
-            raise ValueError(f"likelihood.uniform_share: {uniform_share}; allowed are numbers between 0 and 1")
+            raise ValueError(f"likelihood.estimate.uniform_share: {uniform_share}; allowed are numbers between 0 and 1")
         self.steps, self.points, self.uniform_share = steps, points, uniform_share
 
     def calls(self, T: int) -> int:

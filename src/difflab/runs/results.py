@@ -2,23 +2,40 @@
 
 import csv
 from collections.abc import Mapping
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-# figure, the key of its standard error or None, what it is
-ROWS = (
-    ("test/bits_per_dim", "test/bits_per_dim_stderr", "bits/dim, published convention"),
-    ("test/bits_per_dim_truncated", "test/bits_per_dim_truncated_stderr", "bits/dim, truncated bound"),
-    ("test/bits_per_dim_prior", None, "  prior term"),
-    ("test/bits_per_dim_diffusion", None, "  terms of the steps"),
-    ("test/bits_per_dim_decoder", None, "  decoder term"),
-    ("test/bits_per_dim_posterior_clipped", None, "  posterior variance, clipped x0"),
-    ("test/bits_per_dim_posterior_unclipped", None, "  posterior variance, unclipped x0"),
-    ("test/bits_per_dim_forward_clipped", None, "  forward variance, clipped x0"),
-    ("test/bits_per_dim_forward_unclipped", None, "  forward variance, unclipped x0"),
+# The end of a key, and what it is; {} is the name of the feature extractor.
+WORDS = (
+    ("bits_per_dim", "bits/dim, published convention"),
+    ("bits_per_dim_prior", "  prior term"),
+    ("bits_per_dim_diffusion", "  terms of the steps"),
+    ("bits_per_dim_decoder", "  decoder term"),
+    ("bits_per_dim_posterior_clipped", "  posterior variance, clipped x0"),
+    ("bits_per_dim_posterior_unclipped", "  posterior variance, unclipped x0"),
+    ("bits_per_dim_forward_clipped", "  forward variance, clipped x0"),
+    ("bits_per_dim_forward_unclipped", "  forward variance, unclipped x0"),
+    ("bits_per_dim_truncated", "bits/dim, truncated bound"),
+    ("bits_per_dim_truncated_step", "  its chain ends at step"),
+    ("bits_per_dim_calls", "  network calls an image"),
+    ("fd_{}", "Frechet distance, {} features"),
+    ("fd_{}_floor", "  its floor: real test images"),
+    ("fd_{}_samples", "  images in each draw"),
+    ("{}_accuracy", "  test accuracy of the {}"),
+    ("{}_confident_share", "  samples with a class above 0.9"),
+    ("{}_confident_share_real", "  real images with one"),
+    ("{}_class_share_min", "  least share of a class"),
+    ("{}_class_share_max", "  greatest share of a class"),
+    ("network_calls", "  network calls a sample"),
+    ("loss", "training loss, last rows"),
+    ("steps", "optimizer steps"),
+    ("images_per_second", "images/s in training"),
+    ("train", "seconds training"),
+    ("evaluate", "seconds evaluating"),
+    ("parameters", "parameters"),
 )
 
 
@@ -30,22 +47,20 @@ def number(value: float) -> str:
 
 
 def rows(figures: Mapping[str, float]) -> list[tuple[str, str, str]]:
-    """(what, value with its standard error, key) of every final figure, the likelihood first."""
-    named = {key: (error, what) for key, error, what in ROWS}
-    folded = {k for k in figures if k.endswith("_stderr")}
-    order = [k for k, _, _ in ROWS if k in figures] + [k for k in figures if k not in named and k not in folded]
+    """(what, value with its standard error, key) of the figures that a reader looks for first."""
+    keys = {key.split("/")[-1]: key for key in figures}
+    extractor = next((k.removeprefix("fd_").removesuffix("_floor") for k in keys if k.endswith("_floor")), "")
     table = []
-    for key in order:
-        error, what = named.get(key, (f"{key}_stderr", key.split("/")[-1].replace("_", " ")))
-        value = number(figures[key])
-        if error in figures and not isnan(figures[error]):
-            value += f" ± {figures[error]:.2g}"
-        table.append((what, value, key))
+    for ending, what in WORDS:
+        key = keys.get(ending.format(extractor))
+        if key is not None:
+            value, error = number(figures[key]), figures.get(f"{key}_stderr", nan)
+            table.append((what.format(extractor), value if isnan(error) else f"{value} ± {error:.2g}", key))
     return table
 
 
 def show(figures: Mapping[str, float], folder: Path, grid: Path | None) -> None:
-    """The table of final figures, and where everything lies."""
+    """The table of the main figures, and where everything lies; metrics.json has them all."""
     table = Table(title="final figures (EMA weights; ± one standard error)", title_justify="left")
     for heading, side in (("figure", "left"), ("value", "right"), ("key in metrics.json", "left")):
         table.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]

@@ -13,18 +13,41 @@ class Range(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-COUNT = Range("whole numbers from 1", lambda v: v >= 1)
-NATURAL = Range("whole numbers from 0", lambda v: v >= 0)
+def whole(value: Any) -> bool:
+    """Whether a value is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def devices(value: Any) -> bool:
+    """Whether Lightning's Trainer can read this as devices."""
+    if isinstance(value, list):
+        return len(value) > 0 and all(whole(i) and i >= 0 for i in value)
+    return value in ("auto", -1) or (whole(value) and value >= 1)
+
+
+COUNT = Range("whole numbers from 1", lambda v: whole(v) and v >= 1)
+NATURAL = Range("whole numbers from 0", lambda v: whole(v) and v >= 0)
+SEED = Range("whole numbers from 0 to 2^63 - 1", lambda v: whole(v) and 0 <= v < 2**63)
 POSITIVE = Range("positive numbers", lambda v: 0 < v < float("inf"))
 NOT_NEGATIVE = Range("numbers from 0", lambda v: 0 <= v < float("inf"))
+FINITE = Range("finite numbers", lambda v: abs(v) < float("inf"))
 SHARE = Range("numbers from 0 to 1", lambda v: 0 <= v <= 1)
 PROPER = Range("numbers from 0 to below 1", lambda v: 0 <= v < 1)
-COUNTS = Range("one or more whole numbers from 1", lambda v: len(v) > 0 and all(type(i) is int and i >= 1 for i in v))
-SIDES = Range("whole numbers from 1", lambda v: all(type(i) is int and i >= 1 for i in v))
+BETWEEN = Range("numbers between 0 and 1", lambda v: 0 < v < 1)
+COUNTS = Range("one or more whole numbers from 1", lambda v: len(v) > 0 and all(whole(i) and i >= 1 for i in v))
+SIDES = Range("whole numbers from 1", lambda v: all(whole(i) and i >= 1 for i in v))
+TEXT = Range("text", lambda v: isinstance(v, str) and v.strip() != "")
+
+# Fields whose type is not that of their default, and fields that may be null where their default is not.
+FREE = {"trainer.devices", "trainer.fast_dev_run"}
+NULLABLE = {"sampler.steps", "metrics.samples", "metrics.every", "trainer.gradient_clip_val"}
 
 RANGES: dict[str, Range] = {
-    "seed": NATURAL,
-    "generation.seed": NATURAL,
+    "name": TEXT,
+    "outputs": TEXT,
+    "cache": TEXT,
+    "seed": SEED,
+    "generation.seed": SEED,
     "generation.chunk": COUNT,
     "checkpoints.every": COUNT,
     "checkpoints.keep": COUNT,
@@ -33,7 +56,7 @@ RANGES: dict[str, Range] = {
     "data.workers": NATURAL,
     "data.size": COUNT,
     "data.channels": Range("1 or 3", lambda v: v in (1, 3)),
-    "data.test_fraction": Range("numbers between 0 and 1", lambda v: 0 < v < 1),
+    "data.test_fraction": BETWEEN,
     "model.channels": COUNT,
     "model.width": COUNT,
     "model.blocks": COUNT,
@@ -43,12 +66,17 @@ RANGES: dict[str, Range] = {
     "model.attention": SIDES,
     "model.dropout": PROPER,
     "schedule.T": Range("whole numbers from 2", lambda v: v >= 2),
+    "schedule.beta_first": POSITIVE,
+    "schedule.beta_last": POSITIVE,
+    "schedule.beta_max": BETWEEN,
+    "schedule.offset": NOT_NEGATIVE,
+    "loss.power": FINITE,
     "sampler.steps": COUNT,
     "sampler.eta": SHARE,
     "likelihood.batch": COUNT,
     "likelihood.estimate.steps": Range("even numbers from 2", lambda v: v >= 2 and v % 2 == 0),
     "likelihood.estimate.points": Range("whole numbers from 2", lambda v: v >= 2),
-    "likelihood.estimate.uniform_share": Range("numbers between 0 and 1", lambda v: 0 < v < 1),
+    "likelihood.estimate.uniform_share": BETWEEN,
     "ema.decay": PROPER,
     "features.width": COUNT,
     "features.dimension": Range("1 to 64", lambda v: 1 <= v <= 64),
@@ -68,11 +96,22 @@ RANGES: dict[str, Range] = {
     "trainer.max_epochs": COUNT,
     "trainer.num_nodes": COUNT,
     "trainer.accumulate_grad_batches": COUNT,
+    "trainer.devices": Range("auto, whole numbers from 1, -1 for all, or a list of the devices' numbers", devices),
+    "trainer.precision": Range(
+        "auto, 32-true, bf16-mixed, 16-mixed", lambda v: v in ("auto", "32-true", "bf16-mixed", "16-mixed")
+    ),
+    "trainer.fast_dev_run": Range("true, false, or whole numbers from 1", lambda v: isinstance(v, bool) or v >= 1),
+    "trainer.limit_train_batches": POSITIVE,
+    "trainer.limit_val_batches": NOT_NEGATIVE,
     "trainer.gradient_clip_val": NOT_NEGATIVE,
+    "trainer.gradient_clip_algorithm": Range("norm, value", lambda v: v in ("norm", "value")),
     "trainer.log_every_n_steps": COUNT,
     "trainer.val_check_interval": COUNT,
+    "run": TEXT,
+    "checkpoint": TEXT,
     "n": COUNT,
     "chunk": COUNT,
+    "out": TEXT,
 }
 
 
@@ -93,14 +132,12 @@ def out_of_range(flat: dict[str, Any]) -> Iterator[str]:
 def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[str]:
     """A message for each choice that another choice rules out."""
     T, steps = flat.get("schedule.T"), flat.get("sampler.steps")
+    first, last = flat.get("schedule.beta_first"), flat.get("schedule.beta_last")
+    if T is not None and first is not None and last is not None and 1000 / T * max(first, last) >= 1:
+        least = 1000 * max(first, last)
+        yield f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: allowed are more than {least:g}"
     if T is not None and steps is not None and steps > T:
         yield f"sampler.steps: {steps}; allowed are 1 to schedule.T = {T}"
-    first, last = flat.get("schedule.beta_first"), flat.get("schedule.beta_last")
-    if T is not None and first is not None and last is not None and not 0 < max(first, last) * 1000 / T < 1:
-        least = 1000 * max(first, last)
-        yield f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: use more than {least:g} steps"
-    if choices.get("schedule") == "cosine" and T is not None and T < 2:
-        yield f"schedule.T: {T}; allowed are whole numbers from 2"
     mode = flat.get("logger.mode")
     if mode is not None and mode not in ("online", "offline", "disabled"):
         yield f"logger.mode: {mode}; allowed are online, offline, disabled"

@@ -158,6 +158,7 @@ def build_trainer(
             "check_val_every_n_epoch": None,
             "num_sanity_val_steps": 0,
             "use_distributed_sampler": False,
+            "reload_dataloaders_every_n_epochs": 1,  # where limit_train_batches makes epochs, batches go on
             "enable_checkpointing": False,
             "enable_progress_bar": False,
             "enable_model_summary": False,

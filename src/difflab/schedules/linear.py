@@ -23,7 +23,7 @@ class Linear(Chain):
             if not beta > 0:
                 raise ValueError(f"schedule.{field}: {beta}; allowed are positive numbers")
         least = 1000 * max(beta_first, beta_last)
-        if T <= least:
+        if least >= T:
             raise ValueError(f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: use T > {least:g}")
         scale = 1000 / T
         beta = torch.linspace(beta_first * scale, beta_last * scale, T, dtype=torch.float64)

@@ -1,0 +1,167 @@
+"""scripts/benchmark.py: rows of ours against peer, interleaved in one process, medians compared."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table as RichTable
+from torch import Tensor
+
+from difflab.data import ImageData, Images
+from difflab.errors import ConfigError
+from difflab.losses import Simple
+from difflab.prediction import Denoiser
+from difflab.process import diffuse
+from difflab.randomness import stream
+from difflab.runs.assemble import denoiser_of
+from difflab.runs.build import build
+from difflab.runs.folder import RunFolder, environment, write_json
+from difflab.runs.load import option
+from difflab.runs.paths import CONFIGS
+from difflab.runs.train import quiet_lightning
+from difflab.times import Uniform
+from difflab.training import EMA, AdamW, Diffusion, Table
+from difflab.training.callbacks import Checkpoints, Figures, StopOnSignal
+
+REPOSITORY = CONFIGS.parent
+
+
+class Row(NamedTuple):
+    """One measurement: seconds of ours and of the peer, their ratio, and whether the target on it is met."""
+
+    name: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+    limit: str
+    target: str
+    met: bool
+    how: str
+
+
+class RandomImages(ImageData):
+    """Random 32x32 RGB images: what a network costs does not depend on what it sees."""
+
+    licence = "none"
+
+    def read(self) -> tuple[Images, Images]:
+        levels = stream(0, "benchmark").integers(0, 256, (512, 3, 32, 32), dtype="uint8")
+        pixels = torch.from_numpy(levels)
+        return Images(pixels[:448], None), Images(pixels[448:], None)
+
+
+class BareSteps(Callback):
+    """Between two steps of the Trainer, one step of a bare PyTorch loop with its own copy of the network; both timed."""
+
+    def __init__(self, step: Callable[[], None], warmup: int) -> None:
+        self.step, self.warmup = step, warmup
+        self.ours: list[float] = []
+        self.peer: list[float] = []
+        self.left = 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        entered = time.perf_counter()
+        if trainer.global_step > self.warmup:
+            self.ours.append(entered - self.left)
+        begun = time.perf_counter()
+        self.step()
+        if trainer.global_step >= self.warmup:
+            self.peer.append(time.perf_counter() - begun)
+        self.left = time.perf_counter()
+
+
+def bare_step(denoiser: Denoiser, pixels: Tensor, batch_size: int) -> Callable[[], None]:
+    """What a user would write without any framework: draw, predict, differentiate, clip, update."""
+    optimizer = torch.optim.AdamW(denoiser.parameters(), 1e-4, fused=True)
+    schedule, weights = denoiser.schedule, list(denoiser.parameters())
+
+    def step() -> None:
+        x0 = pixels[torch.randint(len(pixels), (batch_size,))].float() / 127.5 - 1
+        eps = torch.randn_like(x0)
+        t = torch.randint(1, 1001, (batch_size,)).double() / 1000
+        loss = (denoiser(diffuse(schedule, x0, eps, t), t).eps - eps).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+
+    return step
+
+
+def overhead(settings: dict[str, Any]) -> Row:
+    """Lightning, logging, EMA and progress against a bare loop: the published CIFAR-10 network, step by step in turn."""
+    quiet_lightning()
+    config = {"seed": 0, "targets": []}
+    config |= {group: option(group, name, config) for group, name in NETWORK.items()}
+    data = RandomImages("", settings["batch_size"], 32, 0, False, 0)
+    data.setup()
+    ours, bare = denoiser_of(config, data.shape), denoiser_of(config, data.shape)
+    steps, warmup = settings["steps"] * settings["repetitions"], 1
+    interleaved = BareSteps(bare_step(bare, data.train.pixels, settings["batch_size"]), warmup)
+    module = Diffusion(ours, Simple(), Uniform(), AdamW(1e-4, (0.9, 0.999), 1e-8, 0.0, 100, 1.0), data.scaling, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        keep = Checkpoints(Path(folder), 10**9, 1)
+        callbacks = [interleaved, EMA(0.999, True), Figures(10, settings["batch_size"]), keep, StopOnSignal(keep)]
+        options = option("trainer", "default", config) | {"precision": "32-true", "max_steps": steps + warmup + 1}
+        del options["max_epochs"]
+        fixed = {"max_epochs": -1, "check_val_every_n_epoch": None, "limit_val_batches": 0, "accelerator": "cpu"}
+        quiet = dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        table = Table(Path(folder) / "metrics.csv")
+        trainer = build(options | fixed | quiet | {"callbacks": callbacks, "logger": [table]}, "trainer")
+        trainer.fit(module, datamodule=data)
+    mine, peer = median(interleaved.ours), median(interleaved.peer)
+    how = f"seconds a step, unet_cifar10, batch {settings['batch_size']}, float32, {len(interleaved.ours)} pairs in turn"
+    return Row("overhead", mine, peer, mine / peer, "1.00", "below 1.05", mine / peer < 1.05, how)
+
+
+NETWORK = {"model": "unet_cifar10", "schedule": "linear", "prediction": "eps"}
+
+
+def first_second(settings: dict[str, Any]) -> Row:
+    """How long `--help` and `--cfg job` take, the slower of the two."""
+    seconds = []
+    for flags in (["--help"], ["--cfg", "job"]):
+        times = []
+        for _ in range(settings["repetitions"]):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, "train.py", *flags], cwd=REPOSITORY, check=True, capture_output=True)
+            times.append(time.perf_counter() - begun)
+        seconds.append(median(times))
+    slower = max(seconds)
+    how = f"seconds: --help {seconds[0]:.2f}, --cfg job {seconds[1]:.2f}, median of {settings['repetitions']}"
+    return Row("first_second", slower, None, None, "interpreter and hydra", "below 1.5 s", slower < 1.5, how)
+
+
+ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {"overhead": overhead, "first_second": first_second}
+
+
+def main(cfg: DictConfig, folder: RunFolder) -> None:
+    """Measure, print the table, write it.
+
+    Raises:
+        ConfigError: for a row that does not exist.
+    """
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    for name in settings["rows"]:
+        if name not in ROWS:
+            raise ConfigError(f"rows: {name}; allowed are {', '.join(ROWS)}")
+    measured = [ROWS[name](settings) for name in settings["rows"]]
+    table = RichTable("row", "ours", "peer", "ratio", "limit", "target", "met", "how")
+    for row in measured:
+        numbers = ["" if value is None else f"{value:.3f}" for value in (row.ours, row.peer, row.ratio)]
+        table.add_row(row.name, *numbers, row.limit, row.target, "yes" if row.met else "no", row.how)
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    console.print(table)
+    if settings["out"] is not None:
+        rows = [row._asdict() for row in measured]
+        write_json(Path(settings["out"]), {"rows": rows, "environment": environment([])})

@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from difflab.evaluation import generate
+from difflab.prediction import Denoiser
+from tests.conftest import every, option
+
+CHUNK = 4
+
+
+@pytest.fixture(scope="module")
+def denoise():
+    """A small U-Net that says something: convolutions are what differs between batch sizes."""
+    torch.manual_seed(0)
+    network = option("model", "unet", "model.channels=8", "model.groups=4", shape=(1, 8, 8))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.05)
+    return Denoiser(network, option("schedule", "cosine", "schedule.T=40"), option("prediction", "v")).eval()
+
+
+@pytest.fixture(params=every("sampler", "sampler.steps=6"))
+def draw(denoise, request):
+    return lambda n, chunk=CHUNK, seed=0, first=0: generate(denoise, request.param, (1, 8, 8), n, seed, chunk, first)
+
+
+def test_sample_i_is_the_same_bits_whatever_the_number_of_samples(draw):
+    whole = draw(3 * CHUNK + 2)
+    assert whole.shape == (3 * CHUNK + 2, 1, 8, 8)
+    assert (whole.dtype, whole.device.type) == (torch.float32, "cpu")
+    assert len(whole.flatten(1).unique(dim=0)) == len(whole)
+    for n in (1, 5, CHUNK):
+        assert torch.equal(draw(n), whole[:n])
+
+
+@pytest.mark.parametrize("first", [1, CHUNK, 7])
+def test_sample_i_is_the_same_bits_wherever_it_begins(draw, first):
+    assert torch.equal(draw(5, first=first), draw(3 * CHUNK)[first : first + 5])
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 14, 64])
+def test_other_chunks_change_samples_by_rounding_only(draw, chunk):
+    torch.testing.assert_close(draw(14, chunk=chunk), draw(14), rtol=0, atol=1e-4)
+
+
+def test_another_seed_gives_other_samples(draw):
+    assert (draw(4, seed=1) - draw(4)).abs().mean() > 0.1
+
+
+def test_nothing_else_random_plays_a_part(draw):
+    torch.manual_seed(1)
+    first = draw(3)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    assert torch.equal(draw(3), first)
+    assert torch.equal(torch.get_rng_state(), before)

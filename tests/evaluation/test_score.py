@@ -1,0 +1,134 @@
+import math
+
+import pytest
+import torch
+
+from difflab.evaluation import Scorer
+from difflab.likelihood import Bound, Exact, Stratified
+from difflab.prediction import X0, Denoiser
+from difflab.process import Forward, Posterior
+from tests.conftest import Formula, gaussian_denoiser, option
+
+T = 30
+VARIANTS = [(Posterior(), True), (Posterior(), False), (Forward(), True), (Forward(), False)]
+
+
+@pytest.fixture(scope="module")
+def schedule():
+    return option("schedule", "cosine", f"schedule.T={T}")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randint(17, (40, 1, 4, 4), generator=torch.Generator().manual_seed(0)) / 8 - 1
+
+
+@pytest.fixture(scope="module")
+def constant(schedule):
+    """Always the same image, in part beyond the range of the data: noise plays no part in its terms."""
+    image = torch.linspace(-1.2, 1.2, 16).reshape(1, 4, 4)
+    return Denoiser(Formula(lambda x, t: image.expand_as(x)), schedule, X0())
+
+
+def scorer(denoise, estimate, seed=0, batch=64):
+    bounds = [Bound(denoise.schedule, variance, clip, levels=17) for variance, clip in VARIANTS]
+    return Scorer(denoise, estimate, bounds, seed, batch)
+
+
+def score(denoise, estimate, images, split="test", beyond=0, **more):
+    s = scorer(denoise, estimate, **more)
+    return s.score(images, split, s.density(images[:8]), beyond)
+
+
+def terms(bound, x0, x0_hat):
+    """Every image's term of every step, [N, T]."""
+    columns = [bound.terms(x0, x0_hat.expand_as(x0), torch.full((len(x0),), k)) for k in range(1, T + 1)]
+    return torch.stack(columns, 1)
+
+
+def uniform():
+    return Exact().density(T, torch.empty(0))
+
+
+STRATIFIED = Stratified(steps=8, points=6, uniform_share=0.2)
+
+
+def test_exact_is_the_sum_of_all_terms_for_every_bound(constant, images):
+    sums = score(constant, Exact(), images, beyond=4)
+    x0_hat = constant.network(images[:1], None)
+    for i, (variance, clip) in enumerate(VARIANTS):
+        bound = Bound(constant.schedule, variance, clip, levels=17)
+        each = terms(bound, images, x0_hat)
+        torch.testing.assert_close(sums.totals[i, :, 0], each.sum(1))
+        assert torch.equal(sums.totals[i, :, 0], sums.totals[i, :, 1])
+        assert sums.mean(i) == pytest.approx(float((each.sum(1) + bound.prior(images)).mean()))
+        if i == 0:
+            torch.testing.assert_close(sums.tail[:, 0], each[:, 4:].sum(1))
+            torch.testing.assert_close(sums.by_step[1:], each.mean(0))
+            assert float(sums.by_step[0]) == pytest.approx(float(bound.prior(images).mean()))
+            assert sums.image_stderr() == pytest.approx(float((each.sum(1) + bound.prior(images)).std() / 40**0.5))
+    assert float(sums.by_step.sum()) == pytest.approx(sums.mean())
+
+
+def test_the_terms_of_the_exact_denoiser_have_their_expectation(schedule):
+    """For k >= 2: gains in SNR times E|x_0 - x0_hat|^2, where x0_hat is linear in x_t."""
+    mean, std = 0.2, 0.4
+    images = (torch.randn(1500, 1, 4, 4, generator=torch.Generator().manual_seed(1)) * std + mean).clamp(-1, 1)
+    denoise = gaussian_denoiser(schedule, mean, std)
+    sums = Scorer(denoise, Exact(), [Bound(schedule, Posterior(), False, 17)], 0, 5000).score(images, "test", uniform())
+    k = torch.arange(2, T + 1, dtype=torch.float64)
+    at, before = schedule.marginal(k / T), schedule.marginal((k - 1) / T)
+    gain = at.alpha * std**2 / (at.alpha**2 * std**2 + at.sigma**2)
+    error = (1 - gain * at.alpha) ** 2 * (images.double() - mean).square().mean() + gain**2 * at.sigma**2
+    expected = (before.log_snr.exp() - at.log_snr.exp()) / 2 * error / math.log(2)
+    # 24,000 squared Gaussian numbers in each term know their mean to 0.9%
+    torch.testing.assert_close(sums.by_step[2:], expected, rtol=0.04, atol=0)
+    assert float(sums.by_step[2:].sum()) == pytest.approx(float(expected.sum()), rel=0.01)
+
+
+def test_stratified_agrees_with_exact_within_its_error(constant, images):
+    exact, few = score(constant, Exact(), images), score(constant, STRATIFIED, images)
+    assert 0 < few.noise**0.5 < 0.1 * exact.mean()
+    for i in range(len(VARIANTS)):
+        assert few.mean(i) == pytest.approx(exact.mean(i), abs=4 * few.noise**0.5 * exact.mean(i) / exact.mean())
+    assert few.totals.shape == exact.totals.shape == (4, 40, 2)
+    torch.testing.assert_close(few.prior, exact.prior)
+
+
+def test_the_reported_error_is_the_spread_over_seeds(constant, images):
+    found = [score(constant, STRATIFIED, images, seed=seed) for seed in range(60)]
+    means = torch.tensor([sums.mean() for sums in found])
+    reported = (sum(sums.noise for sums in found) / 60) ** 0.5
+    assert float(means.std()) == pytest.approx(reported, rel=0.35)  # 60 seeds know it to 9%
+    exact = score(constant, Exact(), images).mean()
+    assert abs(float(means.mean()) - exact) < 3 * reported / 60**0.5
+
+
+@pytest.fixture(scope="module")
+def noisy(schedule):
+    return gaussian_denoiser(schedule, 0.0, 0.5)
+
+
+@pytest.mark.parametrize("estimate", [Exact(), STRATIFIED], ids=["exact", "stratified"])
+def test_the_noise_of_image_i_is_its_own(noisy, images, estimate):
+    """A function of (seed, split, i): neither of the batch nor of the other images."""
+    s = scorer(noisy, estimate)
+    density = s.density(images[:8])
+    whole = s.score(images, "test", density)
+    torch.testing.assert_close(s.score(images[:7], "test", density).totals, whole.totals[:, :7])
+    for batch in (1, 9, 1000):
+        other = scorer(noisy, estimate, batch=batch).score(images, "test", density)
+        torch.testing.assert_close(other.totals, whole.totals, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(other.by_step, whole.by_step, rtol=1e-5, atol=1e-7)
+    for changed in (s.score(images, "val", density), scorer(noisy, estimate, seed=1).score(images, "test", density)):
+        assert not torch.isclose(changed.totals, whole.totals).any()
+
+
+def test_the_density_follows_the_terms(constant, images):
+    s = scorer(constant, STRATIFIED)
+    each = terms(s.bounds[0], images[:8], constant.network(images[:1], None))
+    pilot = STRATIFIED.pilot(T)
+    expected = STRATIFIED.density(T, each[:, pilot - 1].square().mean(0))
+    torch.testing.assert_close(s.density(images[:8]), expected)
+    assert float(expected.sum()) == pytest.approx(1)
+    assert scorer(constant, Exact()).density(images[:8]).tolist() == pytest.approx([1 / T] * T)

@@ -1,0 +1,76 @@
+"""The README's commands run as they are written there, the long ones with an override that makes them short."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+SHORT = (
+    "metrics.draws=1 metrics.pictures=4 sampler.steps=4 likelihood.estimate.steps=2 likelihood.estimate.points=2 "
+    "features.steps=200"
+).split()
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures of one's own and one short finished run."""
+    folder = tmp_path_factory.mktemp("readme")
+    pictures = folder / "PICTURES"
+    pictures.mkdir()
+    for i in range(450):
+        noise = np.random.default_rng(i).integers(0, 256, (40, 36, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(pictures / f"{i}.png")
+    done = shell(["train.py", "trainer.max_steps=4", "name=short", *SHORT], folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def shell(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
+    """`python ARGUMENTS` with the scripts of the repository, in a folder of its own."""
+    script, *rest = arguments
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY / "src")}
+    command = [sys.executable, str(REPOSITORY / script), *rest]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python")])
+def test_command_runs_as_written(command, workplace):
+    (run,) = (workplace / "outputs" / "runs" / "short").iterdir()
+    words = command.replace("RUN_FOLDER", str(run)).split()[1:]
+    shorter = []
+    if words[0] == "train.py" and not any(w.startswith("resume=") for w in words):
+        shorter = [s for s in SHORT if s.split("=")[0] not in {w.split("=")[0] for w in words}]
+        if not any(w.startswith("trainer.max_steps") for w in words):
+            shorter.append("trainer.max_steps=4")
+    if any(w.startswith("resume=") for w in words):
+        words[-1] = "trainer.max_steps=6"
+    if "scripts/evaluate.py" in words:
+        shorter = ["metrics.draws=1"]
+    done = shell([*words, *shorter], workplace)
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_targets_of_the_readme_exist():
+    targets = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    for command in COMMANDS:
+        if command.startswith("make "):
+            assert command.split()[1] in targets
+
+
+@pytest.mark.slow
+def test_library_example_runs_as_written(workplace):
+    (run,) = (workplace / "outputs" / "runs" / "short").iterdir()
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = example.replace("RUN_FOLDER", str(run)) + "\nassert x.shape == (16, 1, 8, 8)\nassert 0 < stderr < mean\n"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=workplace, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
