@@ -14,9 +14,13 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 SHORT = (
-    "metrics.draws=1 metrics.pictures=4 sampler.steps=4 likelihood.estimate.steps=2 likelihood.estimate.points=2 "
-    "features.steps=200"
-).split()
+    "metrics.draws=1",
+    "metrics.pictures=4",
+    "sampler.steps=4",
+    "likelihood.estimate.steps=2",
+    "likelihood.estimate.points=2",
+    "features.steps=200",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -70,6 +71,16 @@ def test_the_chosen_end_is_the_best_of_the_candidates(schedule, images):
     for k in (1, 2, 3, 5, 8, 10):
         assert best <= min(bits(k, end.std * factor) for factor in (0.5, 1.0, 2.0)) + 1e-4
     assert best < float(sums.by_step[1:].sum())
+
+
+def test_a_chain_that_ends_at_a_step_is_spared_its_term(constant, images):
+    """All the bits in one term, and a decoder that is as good everywhere: the first end that is spared the term."""
+    scorer, _ = constant
+    sums = scored(scorer, images, 0)
+    for k in (2, 5, 10):
+        by_step = torch.zeros_like(sums.by_step)
+        by_step[k] = 1
+        assert choose(scorer, images, replace(sums, by_step=by_step)).k == k
 
 
 def test_decoder_draws_are_of_their_image_and_name(schedule, images):

@@ -41,10 +41,14 @@ class Likelihood:
     def other(self) -> Variance:
         return Forward() if isinstance(self.variance, Posterior) else Posterior()
 
-    def figures(self, denoise: Denoiser, data: ImageData, seed: int) -> tuple[dict[str, float], Tensor]:
-        """Figures of the test part by name, and bits per dimension by step of the chain ([T + 1], prior first)."""
+    def figures(
+        self, denoise: Denoiser, data: ImageData, images: int | None, seed: int
+    ) -> tuple[dict[str, float], Tensor]:
+        """Figures of the first `images` of the test part, and bits per dimension by step ([T + 1], prior first)."""
         scorer = self.scorer(denoise, data.levels, seed)
-        held_out, test = (data.scaling.encode(part.pixels) for part in (data.val.part(slice(HELD_OUT)), data.test))
+        held_out, test = (
+            data.scaling.encode(part.pixels) for part in (data.val.part(slice(HELD_OUT)), data.test.part(slice(images)))
+        )
         density = scorer.density(held_out[:32])
         end = choose(scorer, held_out, scorer.score(held_out, "val", density))
         sums = scorer.score(test, "test", density, beyond=end.k)

@@ -33,6 +33,7 @@ class Protocol:
 
     Args:
         likelihood: whether bits per dimension are computed.
+        images: of the test part that they are computed of, the first ones; None for all.
         distances: whether a distance in feature space is computed.
         samples: images in each draw of the distance; None for as many as the test part has, 2,000 at most.
         draws: independent draws, for the standard error.
@@ -41,6 +42,7 @@ class Protocol:
     """
 
     likelihood: bool
+    images: int | None
     distances: bool
     samples: int | None
     draws: int
@@ -73,7 +75,7 @@ class Protocol:
         denoise.eval()
         with torch.inference_mode():
             if self.likelihood:
-                figures, by_step = likelihood.figures(denoise, data, seed)
+                figures, by_step = likelihood.figures(denoise, data, self.images, seed)
                 terms = bins(by_step, likelihood.estimate)
             n = (self.samples or min(len(data.test), MOST)) * self.draws if self.distances else 0
             wanted = max(n, self.pictures)

@@ -119,7 +119,9 @@ def overhead(settings: dict[str, Any]) -> Row:
         trainer = build(options | fixed | quiet | {"callbacks": callbacks, "logger": [table]}, "trainer")
         trainer.fit(module, datamodule=data)
     mine, peer = median(interleaved.ours), median(interleaved.peer)
-    how = f"seconds a step, unet_cifar10, batch {settings['batch_size']}, float32, {len(interleaved.ours)} pairs in turn"
+    how = (
+        f"seconds a step, unet_cifar10, batch {settings['batch_size']}, float32, {len(interleaved.ours)} pairs in turn"
+    )
     return Row("overhead", mine, peer, mine / peer, "1.00", "below 1.05", mine / peer < 1.05, how)
 
 

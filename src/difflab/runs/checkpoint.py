@@ -30,7 +30,9 @@ def read(path: Path, field: str) -> dict[str, Any]:
         raise ConfigError(
             f"{field}: {path} holds more than tensors and plain containers; unpickling it could run code: refused"
         ) from error
-    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+    except ConfigError:
+        raise
+    except Exception as error:  # what a damaged archive raises depends on where the damage is
         raise ConfigError(f"{field}: {path} {damage}") from error
     missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else KEYS
     if missing:

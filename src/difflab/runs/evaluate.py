@@ -6,7 +6,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.errors import ConfigError
 from difflab.plots import bound_terms
 from difflab.runs.folder import RunFolder
 from difflab.runs.load import load_run
@@ -20,10 +19,8 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     Raises:
         ConfigError: where the run or the settings are refused.
     """
-    if cfg.run is None:
-        raise ConfigError("run: null; allowed are run folders: run=outputs/runs/NAME/DATE_TIME-XXXX")
     target = RunFolder.existing("run", cfg.run)
-    saved: Any = OmegaConf.to_container(OmegaConf.load(target.config))
+    saved: Any = OmegaConf.to_container(target.read_config("run"))
     overrides = list(HydraConfig.get().overrides.task)
     changed = changes(saved, cfg, overrides)
     run = load_run(cfg.run, cfg.checkpoint, list(cfg.targets), cache=cfg.cache, **changed)

@@ -6,17 +6,22 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from difflab.errors import ConfigError
 
 PACKAGES = ("difflab", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "wandb")
+
+SECTIONS = {"data", "model", "schedule", "prediction", "sampler", "likelihood", "metrics", "features", "generation"}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,23 +79,45 @@ class RunFolder:
 
     def set_status(self, state: str, reason: str = "", code: int | None = None) -> None:
         """state: running, done, failed, refused, preempted or interrupted."""
+        now = datetime.now().isoformat(timespec="seconds")
+        self.write_status({"state": state, "reason": reason, "exit": code, "time": now})
+
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        """status.json, by the process that holds the folder; a full disk does not change how the run ends."""
         if self.lock.is_locked:
-            now = datetime.now().isoformat(timespec="seconds")
-            write_json(self.status, {"state": state, "reason": reason, "exit": code, "time": now})
+            with suppress(OSError):
+                write_json(self.status, status)
 
     def read_status(self) -> dict[str, Any]:
         """What was set last; empty where nothing was."""
         try:
             return json.loads(self.status.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (OSError, ValueError):
             return {}
 
+    def read_config(self, field: str) -> DictConfig:
+        """The saved config of the run.
+
+        Raises:
+            ConfigError: where it cannot be read as one.
+        """
+        try:
+            config = OmegaConf.load(self.config)
+            whole = (
+                isinstance(config, DictConfig) and not SECTIONS - config.keys() and "${" not in self.config.read_text()
+            )
+        except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+            raise ConfigError(f"{field}: {self.config} cannot be read ({' '.join(str(error).split())})") from error
+        if not whole:
+            raise ConfigError(f"{field}: {self.config} is not the resolved config of a run, as the run has written it")
+        return config
+
     def describe(self, config: Any, overrides: list[str]) -> None:
-        """Write config.yaml, once, and environment.json."""
+        """Write environment.json and config.yaml, once; whoever finds the second finds the first."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.config.exists():
-            write_text(self.config, OmegaConf.to_yaml(config))
             write_json(self.path / "environment.json", environment(overrides))
+            write_text(self.config, OmegaConf.to_yaml(config))
 
     def record(self, evaluation: Mapping[str, Any]) -> None:
         """One more line of evaluations.jsonl."""

@@ -7,9 +7,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from textwrap import shorten
 from types import FrameType
 from typing import Any
 
@@ -19,8 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.errors import ConfigError
+from difflab.runs.composition import explained
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import CONFIGS
+from difflab.runs.processes import is_child, one_job
 from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
 from difflab.runs.validate import validate
@@ -55,7 +59,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return 143, "terminated"
     if hasattr(error, "signum"):
         return 128 + error.signum, str(error)
-    return 1, f"{type(error).__name__}: {error}"
+    return 1, shorten(f"{type(error).__name__}: {error}", 500)
 
 
 class Frame:
@@ -69,18 +73,25 @@ class Frame:
 
     def __init__(self, config: str, task: str, owns_folder: bool) -> None:
         self.config, self.task, self.owns_folder = config, task, owns_folder
-        self.entered = False
-        self.code = 0
+        self.codes: list[int] = []
+        self.entered = self.sweeping = False
         self.jobs: list[dict[str, Any]] = []
+
+    @property
+    def code(self) -> int:
+        """The exit code of the whole command: the job's own, or 1 where one of several did not end well."""
+        if len(self.codes) == 1 and not self.sweeping:
+            return self.codes[0]
+        return 1 if any(self.codes) else 0
 
     def job(self, cfg: DictConfig) -> None:
         """What Hydra calls, once or for each job of a sweep."""
         self.entered = True
         hydra_config = HydraConfig.get()
-        sweeping = hydra_config.mode == RunMode.MULTIRUN
+        self.sweeping = self.owns_folder and hydra_config.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(hydra_config.runtime.output_dir))
-        child = int(os.environ.get("LOCAL_RANK", 0)) > 0
-        owns = self.owns_folder and not child
+        owns = self.owns_folder and not is_child()
+        before = folder.read_status() if owns else {}
         signal.signal(signal.SIGTERM, _terminate)
         code, reason = 0, ""
         try:
@@ -88,41 +99,47 @@ class Frame:
                 folder.take()
                 folder.set_status("running")
             validate(cfg, self.config, dict(hydra_config.runtime.choices))
-            import_module(self.task).main(cfg, folder)
+            with one_job(folder.path) if self.sweeping else nullcontext():
+                import_module(self.task).main(cfg, folder)
         except BaseException as error:
             code, reason = verdict(error)
             self.tell(folder, error, code, reason)
-        if owns:
-            folder.set_status(STATES.get(code, "failed"), reason, code)
+        if folder.lock.is_locked:
+            if code == 2 and before:  # a resume that was refused says nothing about the run
+                folder.write_status(before)
+            else:
+                folder.set_status(STATES.get(code, "failed"), reason, code)
             folder.lock.release()
-        if sweeping and code < 128 and self.owns_folder:
+        self.codes.append(code)
+        if self.sweeping:
             self.record(hydra_config, code, reason)
-            return
-        self.code = max(self.code, code)
         if code >= 128:
             sys.exit(code)
 
     def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
         """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
+        logged = self.owns_folder and (folder.lock.is_locked or is_child())  # else run.log is another process's
         if code == 1:
-            log.info("%s", "".join(traceback.format_exception(error)))  # the terminal shows warnings only
-            where = f"; traceback in {folder.path / 'run.log'}" if self.owns_folder else ""
-            print(f"error: {reason}{where}", file=sys.stderr)
-            if not self.owns_folder:
+            if logged:
+                log.info("%s", "".join(traceback.format_exception(error)))  # the terminal shows warnings only
+            else:
                 traceback.print_exception(error)
-            return
-        log.info(reason)
-        print(f"{'refused: ' if code == 2 else ''}{reason}", file=sys.stderr)
+            where = f"; traceback in {folder.path / 'run.log'}" if logged else ""
+            print(f"error: {reason}{where}", file=sys.stderr)
+        elif not is_child():
+            if logged:
+                log.info(reason)
+            print(f"{'refused: ' if code == 2 else ''}{reason}", file=sys.stderr)
 
     def record(self, hydra_config: Any, code: int, reason: str) -> None:
         """sweep.json: every job with its state and reason; a failed one does not stop the others."""
         number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
-        self.jobs.append({"job": number, "overrides": overrides, "state": STATES.get(code, "failed"), "reason": reason})
+        state = STATES.get(code, "failed")
+        self.jobs.append({"job": number, "overrides": overrides, "state": state, "reason": reason})
         sweep = Path(hydra_config.sweep.dir)
         sweep.mkdir(parents=True, exist_ok=True)
         write_json(sweep / "sweep.json", {"jobs": self.jobs})
-        print(f"job {number} {STATES.get(code, 'failed')}: {' '.join(overrides)} {reason}".rstrip(), flush=True)
-        self.code = max(self.code, 1 if code else 0)
+        print(f"job {number} {state}: {' '.join(overrides)} {reason}".rstrip(), flush=True)
 
 
 @cache
@@ -141,16 +158,26 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
     """
     OmegaConf.register_new_resolver("suffix", suffix, replace=True)
     frame = Frame(config, task, owns_folder)
+
+    def main(cfg: DictConfig) -> None:
+        frame.job(cfg)
+
+    main.__module__ = config  # what Hydra calls the command
+    full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # then what Hydra cannot compose is raised, for `explained` to tell
     try:
-        sys.argv[1:] = resumed(sys.argv[1:]) if owns_folder else with_choices(sys.argv[1:])
-    except ConfigError as error:
-        print(f"refused: {error}", file=sys.stderr)
-        sys.exit(2)
-    entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config)(frame.job)
-    try:
+        if not is_child():
+            sys.argv[1:] = sorted(sys.argv[1:], key=lambda a: a not in ("-m", "--multirun"))  # argparse wants -m first
+            sys.argv[1:] = resumed(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
+        entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config)(main)
         entry()
-    except SystemExit as error:
-        if error.code == 1 and not frame.entered:
-            sys.exit(2)  # Hydra could not compose the config, and has said why
-        raise
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        reason = str(error) if isinstance(error, ConfigError) else explained(error, config)
+        if frame.entered or reason is None or full_errors:
+            raise
+        print(f"refused: {reason}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(frame.code)

@@ -144,12 +144,10 @@ def load_run(
         ConfigError: where the folder is no run, or the checkpoint is missing, damaged or not the config's.
     """
     folder = RunFolder.existing("run", path)
-    config = OmegaConf.to_container(OmegaConf.load(folder.config), resolve=False)
-    if not isinstance(config, dict) or "${" in str(config):
-        raise ConfigError(f"run: {folder.config} is not the resolved config of a run")
+    config: Any = OmegaConf.to_container(folder.read_config("run"))
     config |= {"targets": targets or []} | changes
     content = read(folder.checkpoints / checkpoint, "run")
-    parts = assemble(config)  # type: ignore[arg-type]
+    parts = assemble(config)
     weights = {k.removeprefix("denoiser."): v for k, v in content["state_dict"].items() if k.startswith("denoiser.")}
     try:
         parts.denoiser.load_state_dict(weights)
@@ -157,4 +155,4 @@ def load_run(
         raise ConfigError(f"run: {path}: {str(error).splitlines()[1].strip()}") from error
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     parts.denoiser.to(where).eval().requires_grad_(False)
-    return Run(folder, config, parts, content["global_step"])  # type: ignore[arg-type]
+    return Run(folder, config, parts, content["global_step"])

@@ -24,9 +24,14 @@ def resumed(arguments: list[str]) -> list[str]:
         ConfigError: where that is not a run, or where something changes that may not.
     """
     choice = override(arguments, "resume")
-    if choice in (None, "null", ""):
-        return arguments
     rest = [a for a in arguments if not a.startswith("resume=")]
+    if choice in (None, "null", ""):
+        there = override(rest, "hydra.run.dir")
+        if there is not None and RunFolder(Path(there)).config.exists():
+            raise ConfigError(f"hydra.run.dir: {there} holds a run; allowed are new folders, or resume={there}")
+        return rest
+    if {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(f"resume: {choice} in a sweep; allowed is one run at a time, without -m")
     fixed = [a for a in rest if "=" in a and not may_change(a)]
     if choice == "auto":
         found = newest_unfinished(rest)
@@ -43,8 +48,13 @@ def resumed(arguments: list[str]) -> list[str]:
         )
     folder = RunFolder.existing("resume", choice)
     number = 1 + len(list((folder.path / ".hydra").glob("resume-*")))
-    quoted = "'" + str(folder.path.resolve()).replace("'", "\\'") + "'"
-    return [*rest, f"resume={quoted}", f"hydra.run.dir={quoted}", f"hydra.output_subdir=.hydra/resume-{number}"]
+    path = quoted(folder.path)
+    return [*rest, f"resume={path}", f"hydra.run.dir={path}", f"hydra.output_subdir=.hydra/resume-{number}"]
+
+
+def quoted(path: Path) -> str:
+    """A path as the value of an override, absolute."""
+    return "'" + str(path.resolve()).replace("'", "\\'") + "'"
 
 
 def key_of(argument: str) -> str:
@@ -73,8 +83,7 @@ def newest_unfinished(arguments: list[str]) -> Path | None:
 
 def saved_config(folder: RunFolder, composed: DictConfig, overrides: list[str]) -> DictConfig:
     """The saved config, with the few things that the command line may change."""
-    saved = OmegaConf.load(folder.config)
-    assert isinstance(saved, DictConfig)
+    saved = folder.read_config("resume")
     with open_dict(saved):
         for item in overrides:
             key = item.lstrip("+").split("=", 1)[0]

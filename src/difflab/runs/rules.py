@@ -13,6 +13,11 @@ class Range(NamedTuple):
     holds: Callable[[Any], bool]
 
 
+def shown(value: Any) -> str:
+    """A value as it is written in YAML."""
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+
+
 def whole(value: Any) -> bool:
     """Whether a value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -39,7 +44,7 @@ SIDES = Range("whole numbers from 1", lambda v: all(whole(i) and i >= 1 for i in
 TEXT = Range("text", lambda v: isinstance(v, str) and v.strip() != "")
 
 # Fields whose type is not that of their default, and fields that may be null where their default is not.
-FREE = {"trainer.devices", "trainer.fast_dev_run"}
+FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision"}
 NULLABLE = {"sampler.steps", "metrics.samples", "metrics.every", "trainer.gradient_clip_val"}
 
 RANGES: dict[str, Range] = {
@@ -82,6 +87,7 @@ RANGES: dict[str, Range] = {
     "features.dimension": Range("1 to 64", lambda v: 1 <= v <= 64),
     "features.steps": COUNT,
     "features.lr": POSITIVE,
+    "metrics.images": COUNT,
     "metrics.samples": COUNT,
     "metrics.draws": COUNT,
     "metrics.pictures": NATURAL,
@@ -99,6 +105,10 @@ RANGES: dict[str, Range] = {
     "trainer.devices": Range("auto, whole numbers from 1, -1 for all, or a list of the devices' numbers", devices),
     "trainer.precision": Range(
         "auto, 32-true, bf16-mixed, 16-mixed", lambda v: v in ("auto", "32-true", "bf16-mixed", "16-mixed")
+    ),
+    "trainer.strategy": Range(  # a section names its class; others would train a copy and leave this process without
+        "auto, ddp, ddp_find_unused_parameters_true",
+        lambda v: isinstance(v, dict) or v in ("auto", "ddp", "ddp_find_unused_parameters_true"),
     ),
     "trainer.fast_dev_run": Range("true, false, or whole numbers from 1", lambda v: isinstance(v, bool) or v >= 1),
     "trainer.limit_train_batches": POSITIVE,
@@ -126,7 +136,7 @@ def out_of_range(flat: dict[str, Any]) -> Iterator[str]:
         except TypeError:
             fine = False
         if not fine:
-            yield f"{field}: {value}; allowed are {words}"
+            yield f"{field}: {shown(value)}; allowed are {words}"
 
 
 def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[str]:

@@ -21,12 +21,10 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     Raises:
         ConfigError: where the run or the settings are refused.
     """
-    if cfg.run is None:
-        raise ConfigError("run: null; allowed are run folders: run=outputs/runs/NAME/DATE_TIME-XXXX")
     if cfg.classes is not None:
         raise ConfigError(f"classes: {list(cfg.classes)}; this run's network was trained without classes: only null")
     target = RunFolder.existing("run", cfg.run)
-    saved: Any = OmegaConf.to_container(OmegaConf.load(target.config))
+    saved: Any = OmegaConf.to_container(target.read_config("run"))
     changed = changes(saved, cfg, list(HydraConfig.get().overrides.task))
     run = load_run(cfg.run, cfg.checkpoint, list(cfg.targets), cache=cfg.cache, **changed)
     parts = run.parts

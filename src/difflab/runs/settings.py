@@ -1,23 +1,38 @@
 """How a script changes the settings of a finished run: what is not said stays as the run was trained with."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.runs.resume import key_of, override
+from difflab.errors import ConfigError
+from difflab.runs.folder import RunFolder
+from difflab.runs.paths import CONFIGS
+from difflab.runs.resume import key_of, override, quoted
 
 GROUPS = ("sampler", "grid", "variance", "likelihood", "features", "metrics")
 ADDED: set[str] = set()  # options that `with_choices` put on the command line of this process
 SHARED = {"grid": ("sampler",), "variance": ("sampler", "likelihood")}  # an option that others hold a copy of
 
 
-def with_choices(arguments: list[str]) -> list[str]:
-    """The command line with the run's `sampler=OPTION` added where only `sampler.KEY=` is said: then it composes."""
+def with_choices(config: str, arguments: list[str]) -> list[str]:
+    """The command line with the run's `sampler=OPTION` added where only `sampler.KEY=` is said: then it composes.
+
+    What Hydra writes about a grid goes to the run's .hydra/ too, not to the working folder.
+
+    Raises:
+        ConfigError: where the script works on a run and `run=` names none.
+    """
+    asked = any(a.startswith("-") and a not in ("-m", "--multirun") for a in arguments)  # --help and the like
+    if asked or "run" not in OmegaConf.load(CONFIGS / f"{config}.yaml"):
+        return arguments
     run = override(arguments, "run")
-    file = Path(run or "") / ".hydra" / "hydra.yaml"
-    if not file.is_file():
+    if run in (None, "null", ""):
+        raise ConfigError("run: null; allowed are run folders: run=outputs/runs/NAME/DATE_TIME-XXXX")
+    folders = [RunFolder.existing("run", path) for path in run.split(",")]
+    arguments = [f"hydra.sweep.dir={quoted(folders[0].path / '.hydra' / config)}", *arguments]
+    file = folders[0].path / ".hydra" / "hydra.yaml"
+    if len(folders) > 1 or not file.is_file():
         return arguments
     choices = OmegaConf.select(OmegaConf.load(file), "hydra.runtime.choices", default={})
     said = {key_of(a) for a in arguments}

@@ -20,8 +20,9 @@ from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import cache_folder
+from difflab.runs.processes import end_children
 from difflab.runs.results import show, write_terms
-from difflab.runs.resume import checkpoint, override, saved_config
+from difflab.runs.resume import checkpoint, saved_config
 from difflab.training import EMA, Diffusion, Table
 from difflab.training.callbacks import Checkpoints, Figures, Pictures, StopOnSignal
 
@@ -52,27 +53,27 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     quiet_lightning()
     overrides = list(HydraConfig.get().overrides.task)
     start = None
-    if override(overrides, "resume"):
+    if cfg.resume is not None:
         cfg = saved_config(folder, cfg, overrides)
         start, complaints = checkpoint(folder)
         for complaint in complaints:
             log.warning("%s; going back to %s", complaint, start)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = assemble(config)
-    parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]))
     module = diffusion(config, parts)
     if start is not None:
         check_fits(start, module)
     ema = build(config["ema"], "ema", config["targets"])
     figures = Figures(config["trainer"]["log_every_n_steps"], config["data"]["batch_size"])
     callbacks = training_callbacks(config, parts, folder, ema, figures)
-    folder_loggers = loggers(config, folder)
-    trainer = build_trainer(config, parts.data, callbacks, folder_loggers)
-    folder.describe(OmegaConf.create(config), overrides)
+    trainer = build_trainer(config, parts.data, callbacks)
+    parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]))
+    folder.describe(OmegaConf.create(config), overrides)  # from here on nothing is refused
     folder.checkpoints.mkdir(exist_ok=True)
+    trainer.loggers = loggers(config, folder)
     code = 1
     try:
-        for logger in folder_loggers:
+        for logger in trainer.loggers:
             if isinstance(logger, Table):
                 logger.rewind(read(start, "resume")["global_step"] if start else 0)
         trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
@@ -81,7 +82,8 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         finish(config, parts, module, trainer, ema, figures, folder)
         code = 0
     finally:
-        close(folder_loggers, code)
+        end_children(trainer, failed=code != 0)
+        close(trainer.loggers, code)
 
 
 def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:
@@ -130,18 +132,16 @@ def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
     """metrics.csv, and the logger that the config asks for."""
     chosen: list[Logger] = [Table(folder.table)]
     if config["logger"].get("_target_"):
-        offers = {"folder": folder.path, "name": config["name"], "tags": config["tags"], "config": config}
+        offers = {"folder": folder.path, "name": config["name"], "tags": config["tags"], "settings": config}
         chosen.append(build(config["logger"], "logger", config["targets"], **offers))
     return chosen
 
 
-def build_trainer(
-    config: dict[str, Any], data: ImageData, callbacks: list[Callback], folder_loggers: list[Logger]
-) -> Trainer:
-    """Lightning's Trainer, with what only this project knows filled in.
+def build_trainer(config: dict[str, Any], data: ImageData, callbacks: list[Callback]) -> Trainer:
+    """Lightning's Trainer, with what only this project knows filled in; its loggers write, and so come later.
 
     Raises:
-        ConfigError: for whatever the Trainer refuses.
+        ConfigError: for whatever the Trainer refuses, and for batches that its processes cannot share.
     """
     options = dict(config["trainer"])
     epochs = options.pop("max_epochs")
@@ -151,23 +151,26 @@ def build_trainer(
     if options["precision"] == "auto":
         gpu = torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu", "cuda")
         options["precision"] = "bf16-mixed" if gpu else "32-true"
-    return build(
-        options
-        | {
-            "max_epochs": -1,
-            "check_val_every_n_epoch": None,
-            "num_sanity_val_steps": 0,
-            "use_distributed_sampler": False,
-            "reload_dataloaders_every_n_epochs": 1,  # where limit_train_batches makes epochs, batches go on
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "callbacks": callbacks,
-            "logger": folder_loggers,
-        },
-        "trainer",
-        config["targets"],
-    )
+    own: dict[str, Any] = {
+        "max_epochs": -1,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "reload_dataloaders_every_n_epochs": 1,  # where limit_train_batches makes epochs, batches go on
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "callbacks": callbacks,
+        "logger": False,
+    }
+    taken = sorted(options.keys() & own.keys())
+    if taken:
+        raise ConfigError(f"trainer.{taken[0]}: {options[taken[0]]}; allowed is nothing: difflab sets it itself")
+    trainer = build(options, "trainer", config["targets"], **own)
+    data.trainer = trainer
+    data.train_dataloader()  # refuses now what it would refuse then
+    data.val_dataloader()
+    return trainer
 
 
 def finish(

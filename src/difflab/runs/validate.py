@@ -1,5 +1,6 @@
 """The first pass over a composed config: types, ranges and contradictions, before anything heavy is imported."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -8,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.errors import ConfigError
 from difflab.runs.paths import CONFIGS
-from difflab.runs.rules import contradictions, out_of_range
+from difflab.runs.rules import FREE, NULLABLE, contradictions, out_of_range, shown
 
 OPEN = ("hydra", "trainer")  # the trainer's keys are checked against Lightning's Trainer when it is built
 WORDS = {bool: "true or false", int: "whole numbers", float: "numbers", str: "text", list: "lists", dict: "sections"}
@@ -29,10 +30,40 @@ def defaults(config_name: str, choices: dict[str, str]) -> dict[str, Any]:
     """What the YAML files of the chosen options hold, by dotted name; interpolations are left out."""
     flat = {k: v for k, v in flatten(_read(config_name)).items() if not k.startswith(("hydra", "defaults"))}
     for group, option in choices.items():
-        if option is not None and (CONFIGS / group / f"{option}.yaml").is_file() and "hydra" not in group:
+        if is_section(group, option):
             flat |= flatten(_option(group, option), f"{group}.")
             flat[group] = {}
     return flat
+
+
+def is_section(group: str, option: str | None) -> bool:
+    """Whether an option is one of ours and fills the section of its group (an experiment reaches into others)."""
+    path = CONFIGS / group / f"{option}.yaml"
+    return "hydra" not in group and path.is_file() and not path.read_text().startswith("# @package _global_")
+
+
+def unknown(field: str, known: Mapping[str, Any]) -> str:
+    """The refusal of a field that is not there, with the name that was probably meant, or those of its section."""
+    section, _, name = field.rpartition(".")
+    beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
+    near = [f"{section}.{n}".lstrip(".") for n in get_close_matches(name, beside, 1, 0.7)]
+    near += [k for k, value in known.items() if k.rpartition(".")[2] == name and not isinstance(value, dict)]
+    if near:
+        return f"{field}: unknown; did you mean {' or '.join(near)}?"
+    return f"{field}: unknown; allowed are {', '.join(n for n in beside if n != '_target_')}"
+
+
+def unknown_to_hydra(field: str, config_name: str) -> str:
+    """The same before there is a config: among the fields of all options."""
+    known = defaults(config_name, {})
+    for path in sorted(CONFIGS.glob("*/*.yaml")):
+        of_option = defaults(config_name, {path.parent.name: path.stem})
+        if field in of_option and field not in known and "." in field:
+            return f"{field}: unknown with the options chosen; allowed with {path.parent.name}={path.stem}"
+    for path in sorted(CONFIGS.glob("*/*.yaml")):
+        known |= defaults(config_name, {path.parent.name: path.stem})
+    known.pop(field, None)
+    return unknown(field, known)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -52,10 +83,10 @@ def _option(group: str, option: str) -> dict[str, Any]:
 
 def fits(value: Any, default: Any) -> bool:
     """Whether a value has the type of its default: whole numbers are numbers, and null where the default is null."""
-    if default is None or (isinstance(default, str) and "${" in default):
+    if value is None or default is None:
+        return default is None
+    if isinstance(default, str) and "${" in default:
         return True
-    if value is None:
-        return False
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
@@ -74,25 +105,27 @@ def validate(config: DictConfig, config_name: str, choices: dict[str, str]) -> N
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        field = f"{error.full_key}: " if error.full_key else ""
+        raise ConfigError(field + str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
     flat, known = flatten(plain), defaults(config_name, choices)
     chosen = {group for group, option in choices.items() if option is not None}
+    foreign = {group for group in chosen if not (CONFIGS / group / f"{choices[group]}.yaml").is_file()}
     for field, value in flat.items():
         section = field.split(".")[0]
-        if section in OPEN and field not in known:
+        if section in foreign or (section in OPEN and field not in known):
             continue
         interpolated = any(isinstance(known.get(field[:i]), str) for i in range(len(field)) if field[i] == ".")
-        if interpolated:
+        if interpolated or field in FREE or (value is None and (field in NULLABLE or field in chosen)):
             continue
         if field not in known:
-            near = get_close_matches(field, known, 1, 0.6)
-            raise ConfigError(f"{field}: unknown" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ConfigError(unknown(field, known))
         default = known[field]
-        if not fits(value, default) and not (field in chosen and value is None):
+        if not fits(value, default):
             words = WORDS[type(default)]
             if isinstance(default, list) and default:
                 words += f" of {WORDS[type(default[0])]}"
-            raise ConfigError(f"{field}: {value}; allowed are {words}, such as {default}")
+            example = "" if "${" in str(default) else f", such as {shown(default)}"
+            raise ConfigError(f"{field}: {shown(value)}; allowed are {words}{example}")
     for message in [*out_of_range(flat), *contradictions(flat, choices)]:
         raise ConfigError(message)

@@ -13,7 +13,13 @@ MODES = ("online", "offline", "disabled")
 
 
 def wandb_logger(
-    project: str, entity: str | None, mode: str | None, folder: Path, name: str, tags: list[str], config: dict[str, Any]
+    project: str,
+    entity: str | None,
+    mode: str | None,
+    folder: Path,
+    name: str,
+    tags: list[str],
+    settings: dict[str, Any],
 ) -> Logger:
     """A Weights & Biases run in the run folder; its id is kept there, so that a resumed run goes on with it.
 
@@ -43,7 +49,7 @@ def wandb_logger(
         resume="allow",
         save_dir=str(folder),
         tags=tags,
-        config=config,
+        config=settings,
         job_type="train",
         log_model=False,
     )

@@ -78,7 +78,7 @@ class Diffusion(LightningModule):
         return recent
 
     def check(self) -> None:
-        """Look at the losses that nobody has looked at.
+        """Look at the losses that nobody has looked at; on every process at the same step, with the same verdict.
 
         Raises:
             NonFinite: where one of them is not a number, by its step.
@@ -86,14 +86,20 @@ class Diffusion(LightningModule):
         unseen = self.losses[self.checked :]
         if not unseen:
             return
-        for back, loss in enumerate(reversed(torch.stack(unseen).tolist())):
+        everywhere = self.trainer.strategy.reduce(torch.stack(unseen), reduce_op="mean")
+        assert isinstance(everywhere, Tensor)
+        for i, loss in enumerate(everywhere.tolist(), 1):
             if not isfinite(loss):
-                step = self.global_step - back // self.trainer.accumulate_grad_batches
-                raise NonFinite(
-                    f"the loss is {loss} at step {step}; last good checkpoint: {self.last_checkpoint}; "
-                    "try a lower optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32-true"
-                )
+                step = self.global_step - (len(unseen) - i) // self.trainer.accumulate_grad_batches
+                raise self.non_finite(f"the loss is {loss} at step {step}")
         self.checked = len(self.losses)
+
+    def non_finite(self, what: str) -> NonFinite:
+        """The error that says so, and what to do."""
+        return NonFinite(
+            f"{what}; last good checkpoint: {self.last_checkpoint}; "
+            "try a lower optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32-true"
+        )
 
     def on_validation_epoch_start(self) -> None:
         self.val_sum = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -109,4 +115,5 @@ class Diffusion(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [p for p in self.parameters() if p.requires_grad]
-        return self.optim.build(trained, self.trainer.max_steps)
+        full = self.trainer.precision == "32-true"  # Lightning clips no gradients of fused steps in mixed precision
+        return self.optim.build(trained, self.trainer.max_steps, fused=full)

@@ -11,9 +11,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class Optim(Protocol):
-    """A recipe: what Lightning's configure_optimizers returns."""
+    """A recipe: what Lightning's configure_optimizers returns; `fused` where the optimizer may be one kernel."""
 
-    def build(self, parameters: Sequence[Parameter], max_steps: int) -> OptimizerLRScheduler: ...
+    def build(self, parameters: Sequence[Parameter], max_steps: int, fused: bool) -> OptimizerLRScheduler: ...
 
 
 class AdamW:
@@ -42,9 +42,9 @@ class AdamW:
         done = min(1.0, step / max_steps) if max_steps > 0 else 0.0
         return warmup * (self.final_share + (1 - self.final_share) * 0.5 * (1 + math.cos(math.pi * done)))
 
-    def build(self, parameters: Sequence[Parameter], max_steps: int) -> OptimizerLRScheduler:
+    def build(self, parameters: Sequence[Parameter], max_steps: int, fused: bool) -> OptimizerLRScheduler:
         optimizer = TorchAdamW(
-            parameters, self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=True
+            parameters, self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused
         )
         schedule = LambdaLR(optimizer, lambda step: self.factor(step, max_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from difflab.training.module import Diffusion
 
@@ -29,6 +31,9 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved = trainer.global_step
+        if trainer.ckpt_path is not None:
+            assert isinstance(pl_module, Diffusion)
+            pl_module.last_checkpoint = str(trainer.ckpt_path)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if trainer.global_step % self.every == 0:
@@ -38,7 +43,12 @@ class Checkpoints(Callback):
         self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """Write the state of this step, unless that is done."""
+        """Write the state of this step, unless that is done.
+
+        Raises:
+            NonFinite: where the state is no longer numbers.
+            OSError: where the file cannot be written; earlier ones stay as they are.
+        """
         if trainer.global_step == self.saved:
             return
         module = trainer.lightning_module
@@ -51,6 +61,10 @@ class Checkpoints(Callback):
             if trainer.is_global_zero:
                 unfinished.replace(path)
                 link(path, last)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            reason, last_good = error.strerror or error, module.last_checkpoint
+            raise OSError(f"{path} could not be written ({reason}); last good checkpoint: {last_good}") from error
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
@@ -61,6 +75,10 @@ class Checkpoints(Callback):
                 old.unlink()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        assert isinstance(pl_module, Diffusion)
+        kept = [checkpoint[key] for key in ("state_dict", "current_model_state", "optimizer_states")]
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors(kept)):
+            raise pl_module.non_finite(f"weights or optimizer state are not finite after step {trainer.global_step}")
         # Between two batches every counter of batches agrees; Lightning would count the batch about to start.
         batches = trainer.global_step * trainer.accumulate_grad_batches
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
@@ -68,6 +86,15 @@ class Checkpoints(Callback):
         for counts in (progress["total"], progress["current"]):
             done = counts["ready"] - ahead
             counts.update({key: done for key in counts})
+
+
+def tensors(node: Any) -> Iterator[Tensor]:
+    """Every tensor in nested containers."""
+    if isinstance(node, Tensor):
+        yield node
+    elif isinstance(node, dict | list | tuple):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from tensors(value)
 
 
 def link(path: Path, name: Path) -> None:

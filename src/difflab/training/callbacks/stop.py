@@ -43,14 +43,21 @@ class StopOnSignal(Callback):
         print("\nsaving a checkpoint before the next batch; once more stops at once", file=sys.stderr, flush=True)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        if self.asked and batch.step % trainer.accumulate_grad_batches == 0:  # half an accumulated step is not kept
+        if batch.step % trainer.accumulate_grad_batches:  # half an accumulated step is not kept
+            return
+        if trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False):  # all processes save the same step
             self.checkpoints.save(trainer)
-            raise Stopped(self.asked, f"after step {trainer.global_step}, which is saved")
+            raise self.stopped(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.restore()
-        if self.asked:
-            raise Stopped(self.asked, f"after step {trainer.global_step}, which is saved")
+        if trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False):
+            raise self.stopped(trainer)
+
+    def stopped(self, trainer: Trainer) -> Stopped:
+        step = trainer.global_step
+        when = f"after step {step}, which is saved" if step else "before the first step"
+        return Stopped(self.asked or signal.SIGTERM, when)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.restore()
