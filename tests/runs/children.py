@@ -3,11 +3,15 @@
 import contextlib
 import multiprocessing
 import os
+import resource
 import signal
+import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[2]
 SMALL = (
     "model=mlp",
     "model.width=16",
@@ -29,7 +33,7 @@ context.set_forkserver_preload(
 
 
 def kill_at(where: str, step: int, signum: int) -> None:
-    """Make this process signal itself at a point of its training: before a batch, in validation, while saving."""
+    """Make this process signal itself: while it reads the data, before a batch, in validation, while saving."""
     from difflab.training import Diffusion
 
     struck = []
@@ -52,6 +56,17 @@ def kill_at(where: str, step: int, signum: int) -> None:
 
         lightning_trainer.Trainer.save_checkpoint = cut
         return
+    if where == "data":
+        from difflab.data import Digits
+
+        read = Digits.read
+
+        def cut_read(self):
+            strike()
+            return read(self)
+
+        Digits.read = cut_read
+        return
     name = {"training": "training_step", "validation": "validation_step"}[where]
     original = getattr(Diffusion, name)
 
@@ -63,47 +78,197 @@ def kill_at(where: str, step: int, signum: int) -> None:
     setattr(Diffusion, name, hooked)
 
 
-def command(config: str, task: str, arguments: list[str], output: Path, kill: tuple[str, int, int] | None) -> None:
-    """The body of a child: a script's command line, its output in a file."""
+def no_network() -> None:
+    """Downloads go where nobody listens."""
+    from torchvision import datasets
+
+    nowhere = "http://127.0.0.1:9/"
+    datasets.MNIST.mirrors = datasets.FashionMNIST.mirrors = [nowhere]
+    datasets.CIFAR10.url = nowhere + datasets.CIFAR10.filename
+
+
+def any_checksum() -> None:
+    """Small files stand in for CIFAR-10's own."""
+    from torchvision import datasets
+
+    for part in (datasets.CIFAR10.train_list, datasets.CIFAR10.test_list):
+        for entry in part:
+            entry[1] = None
+    datasets.CIFAR10.meta["md5"] = None
+
+
+def poisoned(step: int) -> None:
+    """From this optimizer step on, counted from 1, the images are not numbers."""
+    from difflab.training import Diffusion
+
+    noised = Diffusion.noised
+
+    def spoilt(self, batch, purpose, times):
+        result = noised(self, batch, purpose, times)
+        if purpose == "train" and self.global_step >= step - 1:
+            result.x_t.fill_(float("nan"))
+        return result
+
+    Diffusion.noised = spoilt
+
+
+def failing(step: int) -> None:
+    """An error of the program's own, in the middle of training."""
+    from difflab.training import Diffusion
+
+    original = Diffusion.training_step
+
+    def broken(self, batch, batch_idx):
+        if self.global_step == step:
+            raise ValueError("two things\nwent wrong")
+        return original(self, batch, batch_idx)
+
+    Diffusion.training_step = broken
+
+
+def signalled_twice(step: int, signum: int) -> None:
+    """Two signals in one step."""
+    from difflab.training import Diffusion
+
+    original = Diffusion.training_step
+
+    def struck(self, batch, batch_idx):
+        if self.global_step == step:
+            os.kill(os.getpid(), signum)
+            os.kill(os.getpid(), signum)
+        return original(self, batch, batch_idx)
+
+    Diffusion.training_step = struck
+
+
+def waiting(step: int, entered: Path, go: Path) -> None:
+    """Stop at a step until a file is there."""
+    from difflab.training import Diffusion
+
+    original = Diffusion.training_step
+
+    def held(self, batch, batch_idx):
+        if self.global_step == step:
+            entered.touch()
+            while not go.exists():
+                time.sleep(0.01)
+        return original(self, batch, batch_idx)
+
+    Diffusion.training_step = held
+
+
+def no_room_for_checkpoints(step: int) -> None:
+    """From the checkpoint of this step on, files of more than 20 kB cannot be written."""
+    import lightning.pytorch.trainer.trainer as lightning_trainer
+
+    save = lightning_trainer.Trainer.save_checkpoint
+
+    def limited(trainer, path, *args, **kwargs):
+        if trainer.global_step == step:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+        return save(trainer, path, *args, **kwargs)
+
+    lightning_trainer.Trainer.save_checkpoint = limited
+
+
+def command(
+    config: str,
+    task: str,
+    arguments: list[str],
+    folder: Path,
+    kill: tuple[str, int, int] | None,
+    prepare: Callable[[], None] | None,
+) -> None:
+    """The body of a child: a script's command line, its output in files."""
     import torch
 
     from difflab.runs import run
 
     torch.set_num_threads(1)
     os.environ["DIFFLAB_QUIET"] = "1"
-    sys.argv = [f"{config}.py", *arguments]
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    sys.argv = [str(REPOSITORY / ("train.py" if config == "train" else f"scripts/{config}.py")), *arguments]
     if kill is not None:
         kill_at(*kill)
-    with output.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    if prepare is not None:
+        prepare()
+    with (
+        (folder / "output.txt").open("a") as output,
+        (folder / "errors.txt").open("a") as errors,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
         run(config, task, owns_folder=config == "train")
 
 
-def script(
-    name: str, arguments: Iterable[str], folder: Path, kill: tuple[str, int, int] | None = None
-) -> tuple[int, str]:
-    """Exit code (negative for a signal) and output of a script run in a child with this working folder."""
-    output = folder / "output.txt"
-    before = output.stat().st_size if output.exists() else 0
+def start(
+    name: str,
+    arguments: Iterable[str],
+    folder: Path,
+    kill: tuple[str, int, int] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> multiprocessing.Process:
+    """A script in a child with this working folder, its output in output.txt and errors.txt there."""
     here = Path.cwd()
     os.chdir(folder)
     try:
-        child = context.Process(target=command, args=(name, f"difflab.runs.{name}", list(arguments), output, kill))
+        child = context.Process(
+            target=command, args=(name, f"difflab.runs.{name}", list(arguments), folder, kill, prepare)
+        )
         child.start()
     finally:
         os.chdir(here)
+    return child
+
+
+def script(
+    name: str,
+    arguments: Iterable[str],
+    folder: Path,
+    kill: tuple[str, int, int] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> tuple[int, str]:
+    """Exit code (negative for a signal) and output, then error output, of a script run in a child."""
+    texts = (folder / "output.txt", folder / "errors.txt")
+    before = [len(read(text)) for text in texts]
+    child = start(name, arguments, folder, kill, prepare)
     child.join(240)
     if child.is_alive():
         child.kill()
         raise AssertionError(f"{name} {arguments} did not end")
     assert child.exitcode is not None
-    text = output.read_text()[before:] if output.exists() else ""
-    return child.exitcode, text
+    return child.exitcode, "".join(read(text)[n:] for text, n in zip(texts, before, strict=True))
 
 
-def train(*arguments: str, folder: Path, kill: tuple[str, int, int] | None = None) -> tuple[int, str]:
+def read(path: Path) -> str:
+    """The text of a file; empty where there is none."""
+    return path.read_text() if path.exists() else ""
+
+
+def train(
+    *arguments: str,
+    folder: Path,
+    kill: tuple[str, int, int] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> tuple[int, str]:
     """`python train.py` with the small settings."""
     base = () if any(a.startswith("resume=") and "auto" not in a for a in arguments) else SMALL
-    return script("train", [*base, *arguments], folder, kill)
+    return script("train", [*base, *arguments], folder, kill, prepare)
+
+
+def shell(arguments: Iterable[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """`python ARGUMENTS` started as users start it, in a folder and a process group of its own."""
+    first, *rest = arguments
+    settings = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY / "src"), "XDG_CACHE_HOME": str(folder / "cache")}
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / first), *rest],
+        cwd=folder,
+        env=os.environ | settings | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def run_folder(folder: Path) -> Path:

@@ -16,7 +16,8 @@ def explained(error: Exception, config_name: str) -> str | None:
         return unknown_to_hydra(cause.full_key, config_name)
     if isinstance(error, CompactHydraException | OmegaConfBaseException):
         lines = [line.strip() for line in str(error).splitlines()]
-        return "\n".join([line for line in lines if line and not line.startswith(("full_key", "object_type"))][:3])
+        lines = [line for line in lines if line and not line.startswith(("full_key", "object_type"))]
+        return "\n".join(lines if len(lines) <= 3 else [lines[0], lines[-1].lstrip("0123456789. ")])
     if isinstance(error, OSError):
         return f"outputs: {error.filename} cannot be written ({error.strerror}); allowed are folders to write to"
     return None

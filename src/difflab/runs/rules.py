@@ -45,7 +45,7 @@ TEXT = Range("text", lambda v: isinstance(v, str) and v.strip() != "")
 
 # Fields whose type is not that of their default, and fields that may be null where their default is not.
 FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision"}
-NULLABLE = {"sampler.steps", "metrics.samples", "metrics.every", "trainer.gradient_clip_val"}
+NULLABLE = {"sampler.steps", "metrics.images", "metrics.samples", "metrics.every", "trainer.gradient_clip_val"}
 
 RANGES: dict[str, Range] = {
     "name": TEXT,
@@ -87,6 +87,7 @@ RANGES: dict[str, Range] = {
     "features.dimension": Range("1 to 64", lambda v: 1 <= v <= 64),
     "features.steps": COUNT,
     "features.lr": POSITIVE,
+    "metrics.images": COUNT,
     "metrics.images": COUNT,
     "metrics.samples": COUNT,
     "metrics.draws": COUNT,

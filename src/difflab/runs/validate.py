@@ -57,11 +57,12 @@ def unknown_to_hydra(field: str, config_name: str) -> str:
     """The same before there is a config: among the fields of all options."""
     known = defaults(config_name, {})
     for path in sorted(CONFIGS.glob("*/*.yaml")):
-        of_option = defaults(config_name, {path.parent.name: path.stem})
-        if field in of_option and field not in known and "." in field:
-            return f"{field}: unknown with the options chosen; allowed with {path.parent.name}={path.stem}"
-    for path in sorted(CONFIGS.glob("*/*.yaml")):
-        known |= defaults(config_name, {path.parent.name: path.stem})
+        group, option = path.parent.name, path.stem
+        if is_section(group, option):
+            values = flatten({group: _option(group, option)})
+            if field in values.keys() - known.keys() and "." in field:
+                return f"{field}: unknown with the options chosen; allowed with {group}={option}"
+            known |= values
     known.pop(field, None)
     return unknown(field, known)
 

@@ -1,0 +1,195 @@
+"""Every YAML of every group composes, becomes objects and trains; the options are found in the folders."""
+
+import csv
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf, open_dict
+
+from difflab.runs.paths import CONFIGS
+from difflab.runs.validate import validate
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+from children import any_checksum, run_folder, script, train
+from tiny_data import cifar10, mnist, pictures
+
+OPTIONS = {
+    folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+    for folder in sorted(CONFIGS.iterdir())
+    if folder.is_dir() and folder.name != "hydra"
+}
+TINY = (
+    "model=mlp",
+    "trainer.max_steps=1",
+    "trainer.accelerator=cpu",
+    "data.batch_size=8",
+    "data.val_size=8",
+    "schedule.T=32",
+    "sampler.steps=4",
+    "generation.chunk=8",
+    "likelihood.estimate.steps=2",
+    "features.steps=20",
+    "name=test",
+)
+PICTURES = ("metrics=none", "metrics.pictures=8")
+FIGURES = ("metrics.draws=1", "metrics.samples=40", "metrics.pictures=8")
+# What an option needs beside TINY, and what of TINY it cannot have; an option that is not here must run with all of it.
+NEEDS = {
+    ("features", "*"): FIGURES,
+    ("metrics", "*"): FIGURES,
+    ("metrics", "none"): (),
+    ("likelihood", "*"): ("metrics=none", "metrics.likelihood=true"),
+    ("variance", "*"): ("metrics=none", "metrics.likelihood=true", "loss=vlb", "sampler=ancestral"),
+    ("debug", "*"): (),
+}
+WITHOUT = {
+    ("model", "*"): {"model"},
+    ("likelihood", "exact"): {"likelihood.estimate.steps"},
+    ("experiment", "*"): {"model"},
+}
+ELSEWHERE = {  # trained in tests of their own, below or in tests/runs
+    "data": {"cifar10", "fashion_mnist", "mnist", "image_folder"},
+    "model": {"unet_cifar10"},
+    "logger": {"wandb", "tensorboard"},
+    "trainer": {"ddp"},
+}
+
+
+def groups_of(config: str) -> list[str]:
+    """The groups in the defaults list of a config."""
+    chosen = [
+        key for entry in OmegaConf.load(CONFIGS / f"{config}.yaml").defaults if entry != "_self_" for key in entry
+    ]
+    return [group for group in chosen if "hydra" not in group]
+
+
+@pytest.mark.parametrize(
+    ("config", "group", "option"),
+    [
+        pytest.param(config, group, option, id=f"{config} {group}={option}")
+        for config in ("train", "evaluate", "sample")
+        for group in groups_of(config)
+        for option in OPTIONS[group]
+    ],
+)
+def test_option_composes_and_passes_the_first_pass(config, group, option):
+    name = ["name=test"] if config == "train" else []
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose(config, [f"{group}={option}", *name], return_hydra_config=True)
+    choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
+    assert choices[group] == option
+    with open_dict(cfg):
+        del cfg.hydra
+    validate(cfg, config, choices)
+
+
+def test_every_group_is_in_the_defaults_list():
+    assert set(OPTIONS) == set(groups_of("train"))
+
+
+def of(table: dict, group: str, option: str, otherwise: Any) -> Any:
+    """The entry of an option, or that of its group."""
+    return table.get((group, option), table.get((group, "*"), otherwise))
+
+
+def beside(group: str, option: str) -> tuple[str, ...]:
+    """The rest of the command line on which an option is trained."""
+    without = of(WITHOUT, group, option, set())
+    return (*(t for t in TINY if t.split("=")[0] not in without), *of(NEEDS, group, option, PICTURES))
+
+
+def sweeps() -> list:
+    """The options of a group that go with the same rest: one sweep trains them all."""
+    found = []
+    for group, options in OPTIONS.items():
+        here = [o for o in options if o not in ELSEWHERE.get(group, ())]
+        for rest in dict.fromkeys(beside(group, o) for o in here):
+            alike = [o for o in here if beside(group, o) == rest]
+            found.append(pytest.param(group, alike, rest, id=f"{group}={','.join(alike)}"))
+    return found
+
+
+@pytest.mark.parametrize(("group", "options", "rest"), sweeps())
+def test_options_train_a_step(group, options, rest, tmp_path):
+    rest = [item for item in rest if item.split("=")[0] != group]
+    code, text = script("train", ["-m", f"{group}={','.join(options)}", *rest], tmp_path)
+    (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
+    jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["done"] * len(options), text
+    assert code == 0
+    for job in range(len(options)):
+        finite_run(sweep / str(job))
+
+
+def finite_run(run: Path) -> dict[str, float]:
+    """The final figures of a run, which are numbers; undefined is only the error of a single draw."""
+    figures = json.loads((run / "metrics.json").read_text())
+    assert figures["train/steps"] >= 1
+    bad = {k: v for k, v in figures.items() if not math.isfinite(v) and not (k.endswith("_stderr") and "/fd_" in k)}
+    assert not bad
+    return figures
+
+
+@pytest.mark.parametrize("option", sorted(ELSEWHERE["data"]))
+def test_data_of_files_trains_a_step(option, tmp_path):
+    """Small files stand in for the real ones, in the same formats."""
+    root = tmp_path / "files"
+    prepare = None
+    if option == "image_folder":
+        pictures(root, side=40)
+    elif option == "cifar10":
+        cifar10(root)
+        prepare = any_checksum
+    else:
+        mnist(root, {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[option])
+    arguments = [*TINY, *PICTURES, f"data={option}", f"data.root={root}"]
+    code, text = script("train", arguments, tmp_path, prepare=prepare)
+    assert code == 0, text
+    finite_run(run_folder(tmp_path))
+
+
+def test_the_published_network_trains_a_step(tmp_path):
+    root = pictures(tmp_path / "files")
+    small = [item for item in TINY if not item.startswith(("model", "data."))]
+    arguments = [*small, "model=unet_cifar10", "metrics=none", "data=image_folder", f"data.root={root}"]
+    code, text = script("train", [*arguments, "data.batch_size=2", "data.val_size=2"], tmp_path)
+    assert code == 0, text
+    assert finite_run(run_folder(tmp_path))["model/parameters"] == 35_746_307
+
+
+def test_tensorboard_gets_the_figures_of_metrics_csv(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    code, text = train("logger=tensorboard", folder=tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    with (run / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    written = [(e.step, e.value) for e in events.Scalars("train/loss")]
+    assert [step for step, _ in written] == [int(row["step"]) for row in rows]
+    assert [value for _, value in written] == pytest.approx([float(row["train/loss"]) for row in rows], rel=1e-6)
+
+
+def test_each_job_is_a_wandb_run_of_its_own_and_a_resumed_one_keeps_its_id(tmp_path):
+    code, text = train("-m", "logger=wandb", "logger.mode=offline", "seed=0,1", "trainer.max_steps=4", folder=tmp_path)
+    assert code == 0, text
+    (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
+    ids = [(sweep / job / "wandb" / "id").read_text() for job in ("0", "1")]
+    assert ids[0] != ids[1]
+    for job, identity in zip(("0", "1"), ids, strict=True):
+        (file,) = (sweep / job / "wandb").glob("offline-run-*/*.wandb")
+        assert file.name == f"run-{identity}.wandb"
+        assert b"train/loss" in file.read_bytes()
+    more = ("logger=wandb", "logger.mode=offline", "trainer.max_steps=6")
+    code, text = train(f"resume={sweep / '0'}", *more, folder=tmp_path)
+    assert code == 0, text
+    assert (sweep / "0" / "wandb" / "id").read_text() == ids[0]
+    files = {file.name for file in (sweep / "0" / "wandb").glob("offline-run-*/*.wandb")}
+    assert files == {f"run-{ids[0]}.wandb"}
