@@ -148,6 +148,13 @@ def suffix() -> str:
     return secrets.token_hex(2)
 
 
+def choice(group: str, *, _root_: Any) -> str:
+    """The chosen option of a group: while Hydra names a sweep's folder from the config, later from Hydra itself."""
+    whole = _root_ if "hydra" in _root_ else None
+    choices = OmegaConf.select(whole, "hydra.runtime.choices") if whole is not None else None
+    return (choices or HydraConfig.get().runtime.choices)[group]
+
+
 def run(config: str, task: str, owns_folder: bool = False) -> None:
     """The body of a command-line script; ends the process with the exit code of the contract.
 
@@ -157,6 +164,7 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
         owns_folder: whether the job writes a run folder of its own.
     """
     OmegaConf.register_new_resolver("suffix", suffix, replace=True)
+    OmegaConf.register_new_resolver("choice", choice, replace=True)
     frame = Frame(config, task, owns_folder)
 
     def main(cfg: DictConfig) -> None:
