@@ -60,7 +60,7 @@ class RandomImages(ImageData):
 
 
 class BareSteps(Callback):
-    """Between two steps of the Trainer, one step of a bare PyTorch loop with its own copy of the network; both timed."""
+    """Between two steps of the Trainer, a step of a bare PyTorch loop with its own copy of the network; both timed."""
 
     def __init__(self, step: Callable[[], None], warmup: int) -> None:
         self.step, self.warmup = step, warmup
@@ -98,7 +98,7 @@ def bare_step(denoiser: Denoiser, pixels: Tensor, batch_size: int) -> Callable[[
 
 
 def overhead(settings: dict[str, Any]) -> Row:
-    """Lightning, logging, EMA and progress against a bare loop: the published CIFAR-10 network, step by step in turn."""
+    """Lightning, logging, EMA and progress against a bare loop: the published CIFAR-10 network, steps in turn."""
     quiet_lightning()
     config = {"seed": 0, "targets": []}
     config |= {group: option(group, name, config) for group, name in NETWORK.items()}

@@ -88,7 +88,6 @@ RANGES: dict[str, Range] = {
     "features.steps": COUNT,
     "features.lr": POSITIVE,
     "metrics.images": COUNT,
-    "metrics.images": COUNT,
     "metrics.samples": COUNT,
     "metrics.draws": COUNT,
     "metrics.pictures": NATURAL,

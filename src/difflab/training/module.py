@@ -59,7 +59,8 @@ class Diffusion(LightningModule):
         if any(m.p > 0 for m in self.dropouts()):
             torch.manual_seed(torch_seed(self.seed, "dropout", batch.step, self.global_rank))
         loss = self.loss(self.denoiser, self.noised(batch, "train", self.times), self.denoiser.schedule).mean()
-        self.losses.append(loss.detach())
+        self.newest_loss = loss.detach()
+        self.losses.append(self.newest_loss)
         return loss
 
     def dropouts(self) -> Iterator[nn.Dropout]:

@@ -78,7 +78,8 @@ class Checkpoints(Callback):
         assert isinstance(pl_module, Diffusion)
         kept = [checkpoint[key] for key in ("state_dict", "current_model_state", "optimizer_states")]
         if not all(bool(tensor.isfinite().all()) for tensor in tensors(kept)):
-            raise pl_module.non_finite(f"weights or optimizer state are not finite after step {trainer.global_step}")
+            loss = float(pl_module.newest_loss)
+            raise pl_module.non_finite(f"the state is not finite after step {trainer.global_step}, of loss {loss:g}")
         # Between two batches every counter of batches agrees; Lightning would count the batch about to start.
         batches = trainer.global_step * trainer.accumulate_grad_batches
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]

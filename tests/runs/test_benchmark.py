@@ -1,0 +1,26 @@
+"""scripts/benchmark.py measures what it says and writes it down; what it finds is not asserted."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import script
+
+
+@pytest.mark.slow
+def test_rows_are_measured_and_written(tmp_path):
+    code, text = script("benchmark", ["batch_size=1", "steps=1", "repetitions=2", "out=table.json"], tmp_path)
+    assert code == 0, text
+    rows = {row["name"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
+    assert rows.keys() == {"overhead", "first_second"}
+    assert rows["overhead"]["ratio"] == rows["overhead"]["ours"] / rows["overhead"]["peer"]
+    assert "unet_cifar10" in rows["overhead"]["how"] and rows["first_second"]["ours"] > 0
+
+
+def test_unknown_row_is_refused(tmp_path):
+    code, text = script("benchmark", ["rows=[speed]"], tmp_path)
+    assert code == 2
+    assert "rows: speed; allowed are overhead, first_second" in text
