@@ -23,7 +23,8 @@ def read(path: Path, field: str) -> dict[str, Any]:
     damage = "is damaged (truncated or changed since it was written)"
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
+            # An entry marked as a folder passes Python's test and leaves torch with a tensor of uninitialised memory.
+            if archive.testzip() is not None or any(entry.external_attr for entry in archive.infolist()):
                 raise ConfigError(f"{field}: {path} {damage}")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:

@@ -33,6 +33,7 @@ def quiet_lightning() -> None:
     """Lightning's advertisements and advice that does not apply here go nowhere."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # what trainer.profiler finds, to run.log
     for text in (
         ".*does not have many workers.*",
         ".*is not resumable.*",

@@ -1,0 +1,63 @@
+"""Training by two processes, started as users start it."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import SIGTERM, SMALL, run_folder, shell, train
+
+TWO = ("trainer=ddp", "trainer.devices=2")
+FIGURES = ("metrics=default", "metrics.draws=1", "metrics.samples=40", "sampler.steps=4", "features.steps=20")
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_score_as_one_does_and_a_sweep_of_them_is_a_sweep(tmp_path):
+    """The same images, times and noise, and so the same weights but for the order of additions."""
+    child = shell(["train.py", *SMALL, *TWO, *FIGURES, "-m", "seed=0,1"], tmp_path)
+    _, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stderr
+    assert not (tmp_path / "outputs" / "runs").exists()
+    (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
+    jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["done", "done"]
+    code, text = train(*FIGURES, "seed=1", folder=tmp_path)
+    assert code == 0, text
+    runs = (sweep / "1", run_folder(tmp_path))
+    figures = [json.loads((run / "metrics.json").read_text()) for run in runs]
+    assert figures[0].keys() == figures[1].keys()
+    for name in ("train/loss", "test/bits_per_dim", "test/fd_classifier", "train/steps"):
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-3)
+    one, other = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in runs)
+    for name, weight in one.items():
+        torch.testing.assert_close(weight, other[name], atol=1e-4, rtol=0)
+    assert not all(torch.equal(weight, other[name]) for name, weight in one.items())  # it was two processes
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_first_process_stops_both_with_a_checkpoint(tmp_path):
+    settings = [item for item in SMALL if not item.startswith("trainer.max_steps")]
+    child = shell(["train.py", *settings, *TWO, "trainer.max_steps=100000000"], tmp_path)
+    while child.poll() is None and not list(tmp_path.glob("outputs/runs/test/*/checkpoints/last.ckpt")):
+        time.sleep(0.05)
+    (second,) = [p for p in psutil.Process(child.pid).children() if p.environ().get("LOCAL_RANK") == "1"]
+    os.kill(child.pid, SIGTERM)
+    _, stderr = child.communicate(timeout=120)
+    assert child.returncode == 143, stderr
+    assert not second.is_running()
+    run = run_folder(tmp_path)
+    status = json.loads((run / "status.json").read_text())
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert f"after step {saved}, which is saved" in status["reason"]
+    assert (status["state"], status["exit"]) == ("preempted", 143)
+    child = shell(["train.py", f"resume={run}", f"trainer.max_steps={saved + 2}"], tmp_path)
+    _, stderr = child.communicate(timeout=120)
+    assert child.returncode == 0, stderr
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == saved + 2
+    assert run_folder(tmp_path) == run
