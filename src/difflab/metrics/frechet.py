@@ -1,5 +1,7 @@
 """The Frechet distance between two sets of features, each taken for a Gaussian."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,6 +30,7 @@ class Moments(Metric):
 
     Args:
         dimension: of the features.
+        options: of every metric of torchmetrics.
     """
 
     full_state_update = False
@@ -35,8 +38,8 @@ class Moments(Metric):
     total: Tensor
     outer: Tensor
 
-    def __init__(self, dimension: int) -> None:
-        super().__init__()
+    def __init__(self, dimension: int, **options: Any) -> None:
+        super().__init__(**options)
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(dimension, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("outer", torch.zeros(dimension, dimension, dtype=torch.float64), dist_reduce_fx="sum")

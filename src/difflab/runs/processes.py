@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import TimeoutExpired
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
@@ -30,8 +30,8 @@ def one_job(folder: Path) -> Iterator[None]:
 
     Lightning starts further processes with this process's command line: in a sweep they would sweep as well.
     """
-    config, arguments, before = HydraConfig.instance().cfg, sys.argv, dict(os.environ)
-    assert config is not None
+    config: Any = HydraConfig.instance().cfg
+    arguments, before = sys.argv, dict(os.environ)
     with read_write(config.hydra):
         config.hydra.run.dir = str(folder)
     sys.argv = [str(Path(arguments[0]).resolve()), *config.hydra.overrides.task]
