@@ -26,11 +26,11 @@ def option(group: str, name: str, base: dict[str, Any], **values: Any) -> dict[s
     known = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
     if name not in known:
         raise ConfigError(f"{group}: {name}; allowed are {', '.join(known)}")
-    node = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+    node: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / group / f"{name}.yaml"), resolve=False)
     wrong = sorted(values.keys() - node.keys())
     if wrong:
         raise ConfigError(f"{group}.{wrong[0]}: unknown; allowed are {', '.join(k for k in node if k != '_target_')}")
-    whole = OmegaConf.create({**base, group: {**node, **values}})  # type: ignore[dict-item]
+    whole = OmegaConf.create({**base, group: node | values})
     resolved = OmegaConf.to_container(whole[group], resolve=True)
     assert isinstance(resolved, dict)
     return resolved  # type: ignore[return-value]

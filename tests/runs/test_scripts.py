@@ -1,0 +1,252 @@
+"""scripts/sample.py, scripts/evaluate.py and load_run on a finished run: the same code, the same numbers."""
+
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from difflab import load_run
+from difflab.errors import ConfigError
+from difflab.samplers import DDIM, Uniform
+
+sys.path.insert(0, str(Path(__file__).parent))
+from children import read, run_folder, script
+
+# Everything that design.md promises of metrics.json, for features=classifier.
+FINAL = (
+    *(f"test/bits_per_dim{end}" for end in ("", "_stderr", "_prior", "_truncated")),
+    *(f"test/fd_classifier{end}" for end in ("", "_stderr", "_floor", "_samples")),
+    *("train/loss", "train/steps", "train/images_per_second", "model/parameters", "seed"),
+    *("seconds/train", "seconds/evaluate"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("scripts")
+
+
+@pytest.fixture(scope="module")
+def run(folder) -> Path:
+    """debug=quick, which goes through every room with the default network and protocol."""
+    code, text = script("train", ["debug=quick", "trainer.accelerator=cpu"], folder)
+    assert code == 0, text
+    return run_folder(folder)
+
+
+def figures(run: Path) -> dict[str, float]:
+    return json.loads((run / "metrics.json").read_text())
+
+
+def records(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+
+
+def sample(run: Path, folder: Path, *arguments: str) -> np.ndarray:
+    """The pictures that a call of scripts/sample.py writes, [n, H, W, C]."""
+    out = folder / "-".join(arguments).replace("/", "_")
+    code, text = script("sample", [f"run={run}", f"out='{out}'", "chunk=16", *arguments], folder)
+    assert code == 0, text
+    (file,) = out.glob("*.npz")
+    assert str(file) in text and file.with_suffix(".png").is_file()
+    return np.load(file)["arr_0"]
+
+
+def test_final_figures_are_numbers_under_the_promised_names(run):
+    found = figures(run)
+    assert set(FINAL) <= found.keys()
+    assert all(isinstance(value, int | float) for value in found.values())
+    assert all(math.isfinite(found[name]) for name in FINAL if name != "test/fd_classifier_stderr")  # of one draw
+    assert found["train/steps"] == 20
+    assert found["test/fd_classifier_samples"] == 360
+
+
+def test_the_folder_holds_what_design_md_lists(run):
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "config.yaml",
+        "environment.json",
+        "status.json",
+        "metrics.csv",
+        "metrics.json",
+        "evaluations.jsonl",
+    } <= names
+    assert {".hydra", "checkpoints", "samples"} <= names
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {
+        "last.ckpt",
+        "step_000010.ckpt",
+        "step_000020.ckpt",
+    }
+    assert {path.name for path in (run / "samples").iterdir()} >= {"step_000010.png", "step_000020.png"}
+    assert Image.open(run / "samples" / "step_000020.png").size[0] >= 4 * 8
+    environment = json.loads((run / "environment.json").read_text())
+    assert "debug=quick" in environment["overrides"] and environment["packages"]["torch"]
+
+
+def test_a_sample_is_the_same_picture_whatever_n(run, folder):
+    many, few = sample(run, folder, "n=20", "seed=3"), sample(run, folder, "n=5", "seed=3")
+    assert many.shape == (20, 8, 8, 1) and many.dtype == np.uint8
+    assert np.array_equal(many[:5], few)
+    assert not np.array_equal(many[:5], sample(run, folder, "n=5", "seed=4"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sampler", "values"),
+    [
+        ((), None, {}),
+        (("sampler.steps=7",), None, {"steps": 7}),
+        (("sampler=ddim", "sampler.steps=6", "sampler.eta=1"), "ddim", {"steps": 6, "eta": 1.0}),
+        (("sampler=ancestral", "sampler.steps=6"), "ancestral", {"steps": 6}),
+    ],
+)
+def test_load_run_samples_what_the_script_samples(arguments, sampler, values, run, folder):
+    pictures = sample(run, folder, "n=5", "seed=3", *arguments)
+    loaded = load_run(run, device="cpu")
+    loaded.config["generation"]["chunk"] = 16
+    x = loaded.sample(5, sampler=sampler, seed=3, **values)
+    assert x.shape == (5, 1, 8, 8) and x.min() >= -1 and x.max() <= 1
+    scaling = loaded.parts.data.scaling
+    assert np.array_equal(scaling.picture(scaling.decode(x)).permute(0, 2, 3, 1).numpy(), pictures)
+
+
+def test_load_run_takes_a_sampler_object(run):
+    loaded = load_run(run, device="cpu")
+    x = loaded.sample(3, DDIM(Uniform(), 5, clip=True, eta=0.0))
+    assert torch.equal(x, loaded.sample(3, "ddim", steps=5, eta=0.0))
+
+
+def test_load_run_holds_the_average_in_evaluation_mode(run):
+    loaded = load_run(run, device="cpu")
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, weight in loaded.parts.denoiser.state_dict().items():
+        assert torch.equal(weight, saved["state_dict"][f"denoiser.{name}"])
+    assert loaded.step == 20
+    assert not loaded.parts.denoiser.training
+
+
+def test_bits_per_dim_of_the_test_images_is_the_figure_of_the_run(run):
+    """Other noise and another set of weights for the terms, so equal within their Monte-Carlo errors."""
+    loaded = load_run(run, device="cpu")
+    data = loaded.parts.data
+    mean, stderr = loaded.bits_per_dim(data.scaling.encode(data.test.pixels))
+    found = figures(run)
+    noise = math.hypot(
+        found["test/bits_per_dim_stderr"], math.sqrt(stderr**2 - found["test/bits_per_dim_stderr_images"] ** 2)
+    )
+    assert 0 < stderr < 0.2
+    assert mean == pytest.approx(found["test/bits_per_dim"], abs=5 * noise)
+
+
+def test_an_evaluation_with_the_settings_of_the_run_gives_its_figures(run, folder):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and ".hydra" not in path.parts}
+    code, text = script("evaluate", [f"run={run}"], folder)
+    assert code == 0, text
+    *earlier, record = records(run)
+    assert len(earlier) == 1
+    found = figures(run)
+    evaluated = {name: value for name, value in found.items() if name.startswith("test/")}
+    assert {name: record[name] for name in evaluated} == pytest.approx(evaluated, rel=1e-6, nan_ok=True)
+    for path, content in before.items():
+        assert path.read_bytes()[: len(content)] == content  # nothing is overwritten, evaluations.jsonl grows
+
+
+def test_commas_make_a_grid_and_the_working_folder_stays_clean(run, folder):
+    here = {path.name for path in folder.iterdir()}
+    count = len(records(run))
+    quick = ("metrics.likelihood=false", "metrics.samples=40")
+    code, text = script("evaluate", [f"run={run}", "sampler=ddim", "sampler.steps=2,3", *quick], folder)
+    assert code == 0, text
+    new = records(run)[count:]
+    assert [record["settings"]["sampler"]["steps"] for record in new] == [2, 3]
+    assert [record["test/network_calls"] for record in new] == [2, 3]
+    assert {path.name for path in folder.iterdir()} == here
+    assert not (run / "multirun.yaml").exists()
+
+
+def test_exact_likelihood_agrees_with_the_estimate(tmp_path):
+    """On a chain of 32 steps, where all terms are few."""
+    small = ("model=mlp", "model.width=16", "schedule.T=32", "sampler.steps=4", "metrics.distances=false")
+    code, text = script("train", ["debug=quick", "trainer.accelerator=cpu", *small], tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    code, text = script("evaluate", [f"run={run}", "likelihood=exact"], tmp_path)
+    assert code == 0, text
+    exact, found = records(run)[-1], figures(run)
+    noise = math.hypot(exact["test/bits_per_dim_stderr"], found["test/bits_per_dim_stderr"])
+    assert exact["test/bits_per_dim"] == pytest.approx(found["test/bits_per_dim"], abs=4 * noise)
+    assert (run / "evaluations").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "fragments"),
+    [
+        ("sample", ["n=0"], ["n: 0", "whole numbers from 1"]),
+        ("sample", ["seed=-1"], ["seed: -1", "whole numbers from 0"]),
+        ("sample", ["chunk=0"], ["chunk: 0", "whole numbers from 1"]),
+        ("sample", ["sampler=nope"], ["sampler: nope", "ancestral, ddim"]),
+        ("sample", ["sampler.steps=1001"], ["sampler.steps: 1001", "1 to T = 1000"]),
+        ("sample", ["sampler=ddim", "sampler.eta=1.5"], ["sampler.eta: 1.5", "from 0 to 1"]),
+        ("sample", ["sampler=ancestral", "sampler.eta=0.5"], ["sampler.eta: unknown", "sampler=ddim"]),
+        ("sample", ["classes=[0,1]"], ["classes: [0, 1]", "null"]),
+        ("sample", ["checkpoint=step_000011.ckpt"], ["step_000011.ckpt", "there is no checkpoint"]),
+        ("sample", ["trainer.max_steps=3"], ["trainer.max_steps: unknown"]),
+        ("evaluate", ["likelihood.estimate.steps=3"], ["likelihood.estimate.steps: 3", "even numbers"]),
+        ("evaluate", ["metrics.samples=20"], ["metrics.samples: 20", "32"]),
+        ("evaluate", ["sampler.steps=many"], ["sampler.steps: many", "whole numbers"]),
+        ("evaluate", ["likelihood=nope"], ["likelihood: nope", "exact, stratified"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_settings_that_do_not_fit_are_refused(name, arguments, fragments, run, folder):
+    count, errors = len(records(run)), len(read(folder / "errors.txt"))
+    code, _ = script(name, [f"run={run}", *arguments], folder)
+    message = read(folder / "errors.txt")[errors:]
+    assert code == 2, message
+    assert message.startswith("refused: ") and "Traceback" not in message
+    assert len(message.splitlines()) <= 3
+    assert all(fragment in message for fragment in fragments), message
+    assert len(records(run)) == count
+
+
+def test_a_grid_goes_on_after_a_refused_point_and_ends_with_1(run, folder):
+    count = len(records(run))
+    quick = ("metrics.likelihood=false", "metrics.samples=40")
+    code, text = script("evaluate", [f"run={run}", "sampler.steps=1001,3", *quick], folder)
+    assert code == 1
+    assert "sampler.steps: 1001" in text
+    assert [record["settings"]["sampler"]["steps"] for record in records(run)[count:]] == [3]
+
+
+def test_load_run_refuses_what_does_not_fit(run, tmp_path):
+    loaded = load_run(run, device="cpu")
+    for call, message in (
+        (lambda: loaded.sample(0), "n: 0; allowed are whole numbers from 1"),
+        (lambda: loaded.sample(2, "nope"), "sampler: nope; allowed are ancestral, ddim"),
+        (lambda: loaded.sample(2, "ddim", steps=1001), "sampler.steps: 1001; allowed are 1 to T = 1000"),
+        (lambda: loaded.sample(2, "ddim", steps=0), "sampler.steps: 0; allowed are whole numbers from 1"),
+        (lambda: loaded.sample(2, "ddim", eta=2.0), "sampler.eta: 2.0; allowed are numbers from 0 to 1"),
+        (lambda: loaded.sample(2, "ddim", churn=2.0), "sampler.churn: unknown; allowed are grid, steps"),
+        (lambda: loaded.sample(2, churn=2.0), "sampler.churn: unknown"),
+        (lambda: loaded.bits_per_dim(torch.zeros(2, 3, 8, 8)), r"x: shape \(2, 3, 8, 8\); allowed are \[N, 1, 8, 8\]"),
+        (
+            lambda: loaded.bits_per_dim(torch.zeros(2, 1, 8, 8), "nope"),
+            "likelihood: nope; allowed are exact, stratified",
+        ),
+        (lambda: load_run(tmp_path), "run: .* is not a run folder"),
+        (lambda: load_run(run, "nope.ckpt"), "run: there is no checkpoint .*nope.ckpt"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            call()
+
+
+def test_load_run_works_on_a_copy_without_hydras_files(run, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(run / "config.yaml", tmp_path)
+    shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "checkpoints")
+    assert torch.equal(load_run(tmp_path, device="cpu").sample(2), load_run(run, device="cpu").sample(2))
