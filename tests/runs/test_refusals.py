@@ -93,8 +93,9 @@ SECOND_PASS = [
     ("data=image_folder data.root={text}", "data.root: {text}/notes.png", "not an image"),
     ("data=fashion_mnist data.root={empty}/files", "data.root: {empty}/files", "train-images-idx3-ubyte", "download"),
     ("data=mnist data.root={cut}", "data.root: {cut}/MNIST/raw/t10k-labels-idx1-ubyte", "damaged"),
+    ("metrics=default metrics.samples=20", "metrics.samples: 20", "32 features needs more than 32"),
     (
-        "data=image_folder data.root={plain} data.batch_size=4 data.val_size=4 metrics=default features=classifier",
+        "data=image_folder data.root={plain} data.size=8 data.val_size=4 metrics=default features=classifier",
         "features: classifier",
         "classes",
         "metrics=none",
@@ -110,7 +111,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("torch", "lightning"):
         (found["without_torch"] / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
     for name in ("broken", "text", "plain"):
-        pictures(found[name], n=12)
+        pictures(found[name], n=400 if name == "plain" else 12)
     whole = (found["broken"] / "3.png").read_bytes()
     (found["broken"] / "3.png").write_bytes(whole[: len(whole) // 2])
     (found["text"] / "notes.png").write_text("not a picture")

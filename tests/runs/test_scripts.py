@@ -34,8 +34,9 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder) -> Path:
-    """debug=quick, which goes through every room with the default network and protocol."""
-    code, text = script("train", ["debug=quick", "trainer.accelerator=cpu"], folder)
+    """debug=quick, which goes through every room, of a default run with a smaller network and classifier."""
+    small = ("model.channels=8", "features.steps=100", "likelihood.estimate.steps=8")
+    code, text = script("train", ["debug=quick", "trainer.accelerator=cpu", *small], folder)
     assert code == 0, text
     return run_folder(folder)
 
@@ -136,11 +137,9 @@ def test_bits_per_dim_of_the_test_images_is_the_figure_of_the_run(run):
     data = loaded.parts.data
     mean, stderr = loaded.bits_per_dim(data.scaling.encode(data.test.pixels))
     found = figures(run)
-    noise = math.hypot(
-        found["test/bits_per_dim_stderr"], math.sqrt(stderr**2 - found["test/bits_per_dim_stderr_images"] ** 2)
-    )
+    noise = math.hypot(found["test/bits_per_dim_stderr"], stderr)
     assert 0 < stderr < 0.2
-    assert mean == pytest.approx(found["test/bits_per_dim"], abs=5 * noise)
+    assert mean == pytest.approx(found["test/bits_per_dim"], abs=4 * noise)
 
 
 def test_an_evaluation_with_the_settings_of_the_run_gives_its_figures(run, folder):
@@ -195,7 +194,7 @@ def test_exact_likelihood_agrees_with_the_estimate(tmp_path):
         ("sample", ["sampler=ancestral", "sampler.eta=0.5"], ["sampler.eta: unknown", "sampler=ddim"]),
         ("sample", ["classes=[0,1]"], ["classes: [0, 1]", "null"]),
         ("sample", ["checkpoint=step_000011.ckpt"], ["step_000011.ckpt", "there is no checkpoint"]),
-        ("sample", ["trainer.max_steps=3"], ["trainer.max_steps: unknown"]),
+        ("sample", ["trainer.max_steps=3"], ["trainer: unknown", "allowed are run, checkpoint"]),
         ("evaluate", ["likelihood.estimate.steps=3"], ["likelihood.estimate.steps: 3", "even numbers"]),
         ("evaluate", ["metrics.samples=20"], ["metrics.samples: 20", "32"]),
         ("evaluate", ["sampler.steps=many"], ["sampler.steps: many", "whole numbers"]),

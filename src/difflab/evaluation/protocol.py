@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from difflab.data import ImageData, Images
+from difflab.errors import ConfigError
 from difflab.evaluation import distances
 from difflab.evaluation.generate import generate
 from difflab.evaluation.likelihood import Likelihood, bins
@@ -56,6 +57,12 @@ class Protocol:
             ConfigError: with the reason.
         """
         if self.distances:
+            fewest, d = min(self.samples or MOST, len(data.test)), extractor.dimension
+            if fewest <= d:
+                raise ConfigError(
+                    f"metrics.samples: {fewest} images, of {len(data.test)} in the test part; a Frechet distance on {d} "
+                    f"features needs more than {d}; allowed are more images, or metrics.distances=false"
+                )
             scale, parts = data.scaling.picture, (data.reference, data.test)
             train, test = (Images(scale(part.pixels), part.labels) for part in parts)
             extractor.prepare(train, test, data.classes, data.fingerprint(), cache)

@@ -82,7 +82,8 @@ class Run:
         if name is None:
             unknown = sorted(values.keys() - self.config["sampler"].keys())
             if unknown:
-                raise ConfigError(f"sampler.{unknown[0]}: unknown")
+                allowed = ", ".join(k for k in self.config["sampler"] if k != "_target_")
+                raise ConfigError(f"sampler.{unknown[0]}: unknown; allowed are {allowed}")
             node = self.config["sampler"] | values
         else:
             node = option("sampler", name, self.config, **values)
