@@ -97,6 +97,11 @@ def any_checksum() -> None:
     datasets.CIFAR10.meta["md5"] = None
 
 
+def importable(folder: Path) -> None:
+    """Modules of the user's own."""
+    sys.path.insert(0, str(folder))
+
+
 def poisoned(step: int) -> None:
     """From this optimizer step on, counted from 1, the images are not numbers."""
     from difflab.training import Diffusion

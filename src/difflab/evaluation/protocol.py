@@ -60,8 +60,8 @@ class Protocol:
             fewest, d = min(self.samples or MOST, len(data.test)), extractor.dimension
             if fewest <= d:
                 raise ConfigError(
-                    f"metrics.samples: {fewest} images, of {len(data.test)} in the test part; a Frechet distance on {d} "
-                    f"features needs more than {d}; allowed are more images, or metrics.distances=false"
+                    f"metrics.samples: {fewest} images, of {len(data.test)} in the test part; a Frechet distance on "
+                    f"{d} features needs more than {d}; allowed are more images, or metrics.distances=false"
                 )
             scale, parts = data.scaling.picture, (data.reference, data.test)
             train, test = (Images(scale(part.pixels), part.labels) for part in parts)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -119,7 +120,7 @@ def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | No
     offers = {name: value for name, value in offers.items() if name in parameters and name not in given}
     try:
         made = instantiate({**plain, "_partial_": True}, _convert_="all")
-        return made if plain.get("_partial_") else made(**offers)
+        return partial(made, **offers) if plain.get("_partial_") else made(**offers)
     except InstantiationException as error:
         refusal = refused(error.__cause__, field)
         if refusal is None:
