@@ -33,7 +33,7 @@ context.set_forkserver_preload(
 
 
 def kill_at(where: str, step: int, signum: int) -> None:
-    """Make this process signal itself: while it reads the data, before a batch, in validation, while saving."""
+    """Make this process signal itself: before Hydra, reading the data, before a batch, in validation, while saving."""
     from difflab.training import Diffusion
 
     struck = []
@@ -55,6 +55,15 @@ def kill_at(where: str, step: int, signum: int) -> None:
             return save(trainer, path, *args, **kwargs)
 
         lightning_trainer.Trainer.save_checkpoint = cut
+        return
+    if where == "command line":
+        from difflab.runs import frame
+
+        def cut_resumed(arguments):
+            strike()
+            return arguments
+
+        frame.resumed = cut_resumed
         return
     if where == "data":
         from difflab.data import Digits

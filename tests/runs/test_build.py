@@ -15,7 +15,7 @@ from difflab.models import MLP, StepIndex
 from difflab.runs.build import build
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import importable, run_folder, script, train
+from children import importable, script
 
 MLP_NODE = {
     "_target_": "difflab.models.MLP",
@@ -123,9 +123,3 @@ def test_a_network_of_ones_own_trains_samples_and_loads_by_its_name(tmp_path):
     assert code == 0, text
     with pytest.raises(ConfigError, match=r"own_models\.Scale; allowed are"):
         load_run(run)
-
-
-def test_loading_a_run_names_only_classes_of_difflab(tmp_path):
-    code, text = train("trainer.max_steps=1", folder=tmp_path)
-    assert code == 0, text
-    assert load_run(run_folder(tmp_path)).step == 1

@@ -93,6 +93,12 @@ def test_a_signal_before_the_first_step_is_over(where, signum, code, state, tmp_
     assert steps_of(run) == ([1] if where == "training" else [])
 
 
+def test_an_interruption_before_there_is_a_folder(tmp_path):
+    code, text = train(folder=tmp_path, kill=("command line", 0, SIGINT))
+    assert (code, text) == (130, "interrupted\n")
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     code, text = train(folder=tmp_path, prepare=partial(signalled_twice, 4, SIGTERM))
     assert code == 143, text

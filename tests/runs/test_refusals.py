@@ -85,6 +85,8 @@ SECOND_PASS = [
     ("trainer.profiler=foo", "trainer", "profiler", "simple"),
     ("+trainer.callbacks=[]", "trainer.callbacks", "difflab sets it itself"),
     ("+trainer.foo=1", "trainer.foo: unknown", "max_steps"),
+    ("trainer=ddp trainer.devices=2 data.batch_size=33", "data.batch_size: 33", "multiples of 2"),
+    ("trainer=ddp trainer.devices=2 data.val_size=1", "data.val_size: 1", "from 2 on"),
     ("data.batch_size=2000", "data.batch_size", "2000", "1437"),
     ("data.val_size=1437", "data.val_size", "1437"),
     ("data=image_folder data.root={empty}/nowhere", "data.root: {empty}/nowhere", "not a folder"),

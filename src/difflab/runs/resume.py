@@ -100,8 +100,9 @@ def checkpoint(folder: RunFolder) -> tuple[Path | None, list[str]]:
         ConfigError: where there are checkpoints but none of them can be used.
     """
     from difflab.runs.checkpoint import problem
+    from difflab.training.callbacks.checkpoints import by_step
 
-    steps = sorted(folder.checkpoints.glob("step_*.ckpt"), reverse=True)
+    steps = reversed(by_step(folder.checkpoints))
     last = folder.checkpoints / "last.ckpt"
     complaints: list[str] = []
     for path in [*([last] if last.exists() else []), *steps]:

@@ -71,7 +71,7 @@ class Checkpoints(Callback):
         self.saved = trainer.global_step
         module.last_checkpoint = str(path)
         if trainer.is_global_zero:
-            for old in sorted(self.folder.glob("step_*.ckpt"))[: -self.keep]:
+            for old in by_step(self.folder)[: -self.keep]:
                 old.unlink()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -87,6 +87,11 @@ class Checkpoints(Callback):
         for counts in (progress["total"], progress["current"]):
             done = counts["ready"] - ahead
             counts.update({key: done for key in counts})
+
+
+def by_step(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first; names grow beyond a million steps."""
+    return sorted(folder.glob("step_*.ckpt"), key=lambda path: (len(path.name), path.name))
 
 
 def tensors(node: Any) -> Iterator[Tensor]:
