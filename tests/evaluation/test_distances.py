@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -60,7 +58,7 @@ def test_it_is_the_mean_over_the_draws_of_the_distance_to_the_training_part(data
 
 def test_one_draw_knows_no_error(data):
     samples = data.scaling.encode(data.test.pixels)
-    assert math.isnan(figures(data, Pixels(), samples, draws=1)["fd_pixels_stderr"])
+    assert "fd_pixels_stderr" not in figures(data, Pixels(), samples, draws=1)
 
 
 def test_as_few_samples_as_features_are_refused(data):

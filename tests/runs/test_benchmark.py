@@ -9,6 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from children import script
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 
 @pytest.mark.slow
 def test_rows_are_measured_and_written(tmp_path):

@@ -17,6 +17,8 @@ from difflab.runs.build import build
 sys.path.insert(0, str(Path(__file__).parent))
 from children import importable, script
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 MLP_NODE = {
     "_target_": "difflab.models.MLP",
     "c_noise": {"_target_": "difflab.models.StepIndex"},

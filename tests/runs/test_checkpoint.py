@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import children
 from children import SIGTERM, run_folder, train
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 
 class Code:
     """Unpickling it creates a file."""

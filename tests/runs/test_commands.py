@@ -12,6 +12,8 @@ from difflab.runs.paths import CONFIGS
 sys.path.insert(0, str(Path(__file__).parent))
 from children import REPOSITORY, shell
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 COMMANDS = ("train.py", "scripts/evaluate.py", "scripts/sample.py")
 
 

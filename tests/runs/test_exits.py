@@ -29,6 +29,8 @@ from children import (
     waiting,
 )
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 
 def status(run: Path) -> dict:
     return json.loads((run / "status.json").read_text())

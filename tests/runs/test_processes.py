@@ -13,6 +13,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from children import SIGTERM, SMALL, run_folder, shell, train
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 TWO = ("trainer=ddp", "trainer.devices=2")
 FIGURES = ("metrics=default", "metrics.draws=1", "metrics.samples=40", "sampler.steps=4", "features.steps=20")
 

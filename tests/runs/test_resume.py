@@ -10,6 +10,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from children import SIGINT, SIGKILL, SIGTERM, run_folder, train
 
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
 OPTIONS = ("model.dropout=0.1",)
 
 

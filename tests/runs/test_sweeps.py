@@ -9,7 +9,9 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import SIGTERM, read, run_folder, script, train
+from children import SIGTERM, SMALL, read, run_folder, script, train
+
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
 
 def sweep_folder(folder: Path) -> Path:
@@ -46,6 +48,15 @@ def test_four_jobs_have_a_folder_each(four):
     assert [job["job"] for job in jobs(four)] == [0, 1, 2, 3]
     assert {"schedule=cosine", "seed=1"} <= set(jobs(four)[3]["overrides"])
     assert not (four / "outputs" / "runs").exists()
+
+
+def test_a_sweep_is_named_by_data_and_model_like_a_run(tmp_path):
+    unnamed = [item for item in SMALL if not item.startswith(("name=", "trainer.max_steps="))]
+    code, text = script("train", ["-m", *unnamed, "seed=0,1", "trainer.max_steps=1"], tmp_path)
+    assert code == 0, text
+    (sweep,) = (tmp_path / "outputs" / "sweeps" / "digits_mlp").iterdir()
+    assert (sweep / "sweep.json").is_file() and (sweep / "1" / "metrics.json").is_file()
+    assert "name: digits_mlp" in (sweep / "1" / "config.yaml").read_text()
 
 
 def test_a_job_has_the_bits_of_the_same_run_alone(four, tmp_path):

@@ -35,12 +35,13 @@ def figures(data: ImageData, extractor: Extractor, samples: Tensor, draws: int) 
     name = f"fd_{extractor.name}"
     result = {
         name: statistics.fmean(distances),
-        f"{name}_stderr": statistics.stdev(distances) / draws**0.5 if draws > 1 else float("nan"),
         f"{name}_floor": frechet_distance(*moments(real), *reference),
         f"{name}_samples": n,
         f"{name}_draws": draws,
         f"{name}_floor_samples": len(real),
     }
+    if draws > 1:
+        result[f"{name}_stderr"] = statistics.stdev(distances) / draws**0.5
     result |= {f"{extractor.name}_{key}": value for key, value in extractor.figures().items()}
     result |= {f"{extractor.name}_{key}": value for key, value in extractor.describe(drawn).items()}
     result |= {f"{extractor.name}_{key}_real": value for key, value in extractor.describe(real).items()}

@@ -179,9 +179,10 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
             sys.argv[1:] = resumed(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
         entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config)(main)
         entry()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except (KeyboardInterrupt, Terminated) as error:  # before, between and after jobs
+        code, reason = verdict(error)
+        print(reason, file=sys.stderr)
+        sys.exit(code)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else explained(error, config)
         if frame.entered or reason is None or full_errors:
