@@ -147,6 +147,7 @@ def assert_nothing_left(folder: Path) -> None:
         assert "Traceback" not in read(run / "run.log")
 
 
+@pytest.mark.slow  # each in a process that has imported nothing yet
 @pytest.mark.parametrize("case", FIRST_PASS, ids=lambda case: case[0])
 def test_first_pass_refuses_without_torch(case, places, tmp_path):
     arguments, *fragments = (" ".join(in_words(part, places)) for part in case)
