@@ -80,6 +80,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
         if trainer.is_global_zero:
             print(f"trained {trainer.global_step} steps; evaluating")
+            log.info("trained %d steps", trainer.global_step)
         finish(config, parts, module, trainer, ema, figures, folder)
         code = 0
     finally:
