@@ -25,13 +25,22 @@ def diffuse(schedule: Schedule, x0: Tensor, eps: Tensor, t: Float[Tensor, " batc
 
 
 class Transition(NamedTuple):
-    """q(x_t | x_s) = N(alpha_ts x_s, var_ts I) and q(x_s | x_t, x_0) = N(of_xt x_t + of_x0 x_0, posterior_var I)."""
+    """q(x_t | x_s) = N(alpha_ts x_s, var_ts I) and q(x_s | x_t, x_0) = N(of_xt x_t + of_x0 x_0, posterior_var I).
+
+    Attributes:
+        log_snr: at t.
+    """
 
     alpha_ts: Tensor
     var_ts: Tensor
     of_xt: Tensor
     of_x0: Tensor
     posterior_var: Tensor
+    log_snr: Tensor
+
+    def over(self, x: Tensor) -> "Transition":
+        """The same, every coefficient ready to broadcast over the images `x`, of whose dtype and device they are."""
+        return Transition(*(expand(c, x) for c in self))
 
 
 def transition(schedule: Schedule, s: Float[Tensor, "*batch"], t: Float[Tensor, "*batch"]) -> Transition:
@@ -46,25 +55,6 @@ def between(at_s: Marginal, at_t: Marginal) -> Transition:
     fraction = -torch.expm1(at_t.log_snr - at_s.log_snr)
     var_ts = at_t.sigma**2 * fraction
     shrink = (at_s.sigma / at_t.sigma) ** 2
-    return Transition(alpha_ts, var_ts, alpha_ts * shrink, at_s.alpha * fraction, at_s.sigma**2 * fraction)
-
-
-@runtime_checkable
-class Variance(Protocol):
-    """The variance of the reverse step p(x_s | x_t): one owner for loss, bound and sampler."""
-
-    def __call__(self, step: Transition) -> Tensor: ...
-
-
-class Posterior:
-    """beta~, the variance of q(x_s | x_t, x_0): optimal when x_0 is a known point (Ho et al., 2020, section 3.2)."""
-
-    def __call__(self, step: Transition) -> Tensor:
-        return step.posterior_var
-
-
-class Forward:
-    """beta, the variance of q(x_t | x_s): optimal when x_0 is standard normal (Ho et al., 2020, section 3.2)."""
-
-    def __call__(self, step: Transition) -> Tensor:
-        return step.var_ts
+    return Transition(
+        alpha_ts, var_ts, alpha_ts * shrink, at_s.alpha * fraction, at_s.sigma**2 * fraction, at_t.log_snr
+    )

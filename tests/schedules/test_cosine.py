@@ -34,7 +34,13 @@ def test_all_but_the_last_step_follow_the_formula():
 
 @pytest.mark.parametrize(
     ("field", "change"),
-    [("T", {"T": 1}), ("T", {"T": 0}), ("beta_max", {"beta_max": 1.0}), ("offset", {"offset": -0.1})],
+    [
+        ("T", {"T": 1}),
+        ("T", {"T": 0}),
+        ("beta_max", {"beta_max": 1.0}),
+        ("beta_max", {"beta_max": 0.5}),
+        ("offset", {"offset": -0.1}),
+    ],
 )
 def test_refusals_name_the_field(field, change):
     with pytest.raises(ValueError, match=rf"schedule\.{field}: "):

@@ -41,7 +41,17 @@ def test_the_fewest_steps():
     assert at.log_snr.isfinite().all()
 
 
-@pytest.mark.parametrize(("first", "last"), [(-1e-4, 0.02), (0.0, 0.02), (1e-4, 0.0), (1e-4, -0.1)])
-def test_betas_that_are_not_positive_are_refused(first, last):
-    with pytest.raises(ValueError, match=r"schedule\.beta_(first|last): "):
-        Linear(1000, beta_first=first, beta_last=last)
+@pytest.mark.parametrize(
+    ("field", "first", "last"),
+    [
+        ("first", -1e-4, 0.02),
+        ("first", 0.0, 0.02),
+        ("first", 1.0, 0.02),
+        ("last", 1e-4, 0.0),
+        ("last", 1e-4, -0.1),
+        ("last", 1e-4, 1.5),
+    ],
+)
+def test_betas_outside_zero_and_one_are_refused(field, first, last):
+    with pytest.raises(ValueError, match=rf"schedule\.beta_{field}: "):
+        Linear(4000, beta_first=first, beta_last=last)

@@ -66,6 +66,7 @@ class ImageData(LightningDataModule, ABC):
         class_names: what the classes are called, in the order of their numbers, or None.
         levels: how many values a pixel can take.
         scaling: between levels and the numbers of the model.
+        sigma_data: standard deviation of the training part in the model's numbers, over all pixels.
 
     Args:
         root: folder of the files.
@@ -115,6 +116,10 @@ class ImageData(LightningDataModule, ABC):
         self.reference = whole
         self.train, self.val = whole.part(slice(-self.val_size)), whole.part(slice(-self.val_size, None))
         self.shape = tuple(whole.pixels.shape[1:])
+        counts = torch.bincount(whole.pixels.flatten(), minlength=256).double()
+        value = self.scaling.encode(torch.arange(len(counts))).double()
+        mean = (counts * value).sum() / counts.sum()
+        self.sigma_data = max(float(((counts * (value - mean) ** 2).sum() / counts.sum()).sqrt()), 1e-3)
         self.ready = True
 
     def fingerprint(self) -> str:

@@ -8,16 +8,17 @@ from torch import Tensor
 from difflab.data import ImageData
 from difflab.evaluation.score import Scorer
 from difflab.evaluation.truncation import choose, truncated_bits
-from difflab.likelihood import Bound, Estimate
+from difflab.likelihood import Bound, Cells, Estimate, Scored
 from difflab.prediction import Denoiser
-from difflab.process import Forward, Posterior, Variance
+from difflab.schedules import Schedule
+from difflab.variance import Forward, Posterior, Variance
 
 HELD_OUT = 128
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """likelihood=: how bits per dimension are computed.
+    """likelihood=: how bits per dimension are computed, by the steps of a chain.
 
     Args:
         estimate: which terms of the bound are computed.
@@ -31,15 +32,20 @@ class Likelihood:
     clip: bool
     batch: int
 
-    def scorer(self, denoise: Denoiser, levels: int, seed: int) -> Scorer:
-        """The scorer of these choices, with the other variance and clipping beside the ones that count."""
-        variants = [(v, c) for v in (self.variance, self.other) for c in (self.clip, not self.clip)]
-        bounds = [Bound(denoise.schedule, v, c, levels) for v, c in variants]
-        return Scorer(denoise, self.estimate, bounds, seed, self.batch)
+    chain = True
 
-    @property
-    def other(self) -> Variance:
-        return Forward() if isinstance(self.variance, Posterior) else Posterior()
+    def bounds(self, schedule: Schedule, levels: int) -> dict[str, Scored]:
+        """By name, the bound of these choices first, and beside it those of the other variance and clipping."""
+        other = Forward() if isinstance(self.variance, Posterior) else Posterior()
+        return {
+            f"{type(v).__name__.lower()}_{'clipped' if c else 'unclipped'}": Bound(schedule, v, c, levels)
+            for v in (self.variance, other)
+            for c in (self.clip, not self.clip)
+        }
+
+    def scorer(self, denoise: Denoiser, levels: int, seed: int) -> Scorer:
+        """The scorer of these choices, all bounds from the same network calls."""
+        return Scorer(denoise, self.estimate, list(self.bounds(denoise.schedule, levels).values()), seed, self.batch)
 
     def figures(
         self, denoise: Denoiser, data: ImageData, images: int | None, seed: int
@@ -53,8 +59,6 @@ class Likelihood:
         end = choose(scorer, held_out, scorer.score(held_out, "val", density))
         sums = scorer.score(test, "test", density, beyond=end.k)
         truncated, truncated_stderr = truncated_bits(scorer, test, "test", sums, end)
-        main, other = (type(v).__name__.lower() for v in (self.variance, self.other))
-        clipped, free = ("clipped", "unclipped") if self.clip else ("unclipped", "clipped")
         pilot = len(self.estimate.pilot(scorer.T)) * 32 / len(test)
         figures = {
             "bits_per_dim": sums.mean(),
@@ -70,9 +74,29 @@ class Likelihood:
             "bits_per_dim_calls": self.estimate.calls(scorer.T) + pilot,
             "bits_per_dim_images": len(test),
         }
-        for i, kind in enumerate((f"{main}_{clipped}", f"{main}_{free}", f"{other}_{clipped}", f"{other}_{free}")):
+        for i, kind in enumerate(self.bounds(denoise.schedule, data.levels)):
             figures[f"bits_per_dim_{kind}"] = sums.mean(i)
         return figures, sums.by_step
+
+
+@dataclass(frozen=True)
+class Continuous(Likelihood):
+    """The bound of continuous time (Kingma et al., 2021, Eq. 11), its integral cut into cells that the estimate draws.
+
+    Args:
+        estimate, variance, clip, batch: as above; the variance has no say in continuous time.
+        cells: of equal width in t; an estimate that takes every cell draws one time in each.
+    """
+
+    cells: int
+
+    chain = False
+
+    def bounds(self, schedule: Schedule, levels: int) -> dict[str, Scored]:
+        return {
+            f"continuous_{'clipped' if c else 'unclipped'}": Cells(schedule, self.cells, c, levels)
+            for c in (self.clip, not self.clip)
+        }
 
 
 def bins(by_step: Tensor, estimate: Estimate) -> list[tuple[int, int, float]]:

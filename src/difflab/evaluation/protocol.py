@@ -12,6 +12,7 @@ from difflab.errors import ConfigError
 from difflab.evaluation import distances
 from difflab.evaluation.generate import generate
 from difflab.evaluation.likelihood import Likelihood, bins
+from difflab.evaluation.measure import measure
 from difflab.features import Extractor
 from difflab.prediction import Denoiser
 from difflab.samplers import Sampler
@@ -82,14 +83,17 @@ class Protocol:
         denoise.eval()
         with torch.inference_mode():
             if self.likelihood:
+                measure(likelihood, denoise, data)
                 figures, by_step = likelihood.figures(denoise, data, self.images, seed)
                 terms = bins(by_step, likelihood.estimate)
             n = (self.samples or min(len(data.test), MOST)) * self.draws if self.distances else 0
             wanted = max(n, self.pictures)
-            samples = generate(denoise, sampler, data.shape, wanted, seed, chunk) if wanted else None
+            samples = None
+            if wanted:
+                measure(sampler, denoise, data)
+                samples, figures["network_calls"] = generate(denoise, sampler, data.shape, wanted, seed, chunk)
             if self.distances and samples is not None:
                 figures |= distances.figures(data, extractor, samples[:n], self.draws)
-                figures["network_calls"] = len(sampler.times(denoise.schedule))
         named = {f"test/{name}": value for name, value in figures.items()}
         named["seconds/evaluate"] = time.monotonic() - begun
         return Evaluation(named, terms, None if samples is None else samples[: self.pictures])

@@ -1,12 +1,13 @@
 """Bits per dimension of images: the bound, by any estimate of its sum, with its Monte-Carlo error."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from difflab.evaluation.processes import gather, rank_and_size
-from difflab.likelihood import Bound, Estimate
+from difflab.likelihood import Case, Estimate, Scored
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
 from difflab.progress import Progress
@@ -53,21 +54,28 @@ class Scorer:
         batch: images the network sees at once.
     """
 
-    def __init__(self, denoise: Denoiser, estimate: Estimate, bounds: list[Bound], seed: int, batch: int) -> None:
+    def __init__(self, denoise: Denoiser, estimate: Estimate, bounds: Sequence[Scored], seed: int, batch: int) -> None:
         self.denoise, self.estimate, self.bounds, self.seed, self.batch = denoise, estimate, bounds, seed, batch
-        self.device = next(denoise.parameters()).device
+        self.device = denoise.device
         self.T = bounds[0].T
 
     @torch.inference_mode()
-    def x0_hat(self, x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
-        """The network's x0 at step k of each image, unclipped, in batches."""
-        pieces = []
+    def case(self, x0: Tensor, eps: Tensor, k: Tensor, place: Tensor) -> Case:
+        """What the bounds are computed from: the network's answer at step k of each image, in batches.
+
+        Args:
+            place: within the step, in [0, 1], for bounds of continuous time.
+        """
+        t = self.bounds[0].times(k, place)
+        x_t = diffuse(self.denoise.schedule, x0, eps, t)
+        x0_hat, extra = [], []
         for a in range(0, len(x0), self.batch):
             piece = slice(a, a + self.batch)
-            t = k[piece].double() / self.T
-            x_t = diffuse(self.denoise.schedule, x0[piece], eps[piece], t).to(self.device)
-            pieces.append(self.denoise(x_t, t.to(self.device)).x0.cpu())
-        return torch.cat(pieces)
+            prediction = self.denoise(x_t[piece].to(self.device), t[piece].to(self.device))
+            x0_hat.append(prediction.x0.cpu())
+            extra.append(None if prediction.extra is None else prediction.extra.cpu())
+        known = [e for e in extra if e is not None]
+        return Case(x0, eps, k, t, torch.cat(x0_hat), torch.cat(known) if known else None)
 
     def density(self, x0: Tensor) -> Tensor:
         """The chance of each step, [T], from a pilot on these images (held-out ones, never those to score)."""
@@ -76,7 +84,8 @@ class Scorer:
         for i, k in enumerate(steps.tolist()):
             eps = normal(stream(self.seed, "pilot", k), x0.shape)
             k_all = torch.full((len(x0),), k)
-            mean_square[i] = self.bounds[0].terms(x0, self.x0_hat(x0, eps, k_all), k_all).square().mean()
+            place = torch.full((len(x0),), 0.5, dtype=torch.float64)
+            mean_square[i] = self.bounds[0].score(self.case(x0, eps, k_all, place)).square().mean()
         return self.estimate.density(self.T, mean_square)
 
     def score(self, x0: Tensor, split: str, density: Tensor, beyond: int = 0) -> Sums:
@@ -119,8 +128,9 @@ class Scorer:
         eps = torch.cat([normal(s, (calls, *x0.shape[1:])) for s in streams])
         k, weight = self.estimate.draws(density, uniform)
         every = x0.repeat_interleave(calls, 0)
-        x0_hat = self.x0_hat(every, eps, k.flatten())
-        terms = torch.stack([b.terms(every, x0_hat, k.flatten()).view_as(weight) for b in self.bounds]) * weight
+        place = torch.cat([torch.from_numpy(s.random(calls)) for s in streams])
+        case = self.case(every, eps, k.flatten(), place)
+        terms = torch.stack([b.score(case).view_as(weight) for b in self.bounds]) * weight
         totals, tail = self.replicates(terms), self.replicates(terms[0] * (k > beyond))
         by_step = torch.zeros(self.T + 1, dtype=torch.float64).index_add_(0, k.flatten(), terms[0].flatten())
         square = torch.zeros(self.T + 1, dtype=torch.float64).index_add_(0, k.flatten(), terms[0].flatten() ** 2)

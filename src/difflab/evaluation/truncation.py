@@ -21,7 +21,7 @@ class Truncation(NamedTuple):
 def decoder_bits(scorer: Scorer, x0: Tensor, split: str, k: int, stds: list[float]) -> Tensor:
     """Bits per dimension of the decoder at step k for each width and image, [len(stds), N], from one noise draw."""
     eps = torch.stack([normal(stream(scorer.seed, "decoder", split, k, i), x0.shape[1:]) for i in range(len(x0))])
-    x0_hat = scorer.x0_hat(x0, eps, torch.full((len(x0),), k))
+    x0_hat = scorer.case(x0, eps, torch.full((len(x0),), k), torch.ones(len(x0), dtype=torch.float64)).x0_hat
     first = scorer.bounds[0]
     if first.clip:
         x0_hat = x0_hat.clamp(-1, 1)

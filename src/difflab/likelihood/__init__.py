@@ -1,7 +1,21 @@
 """How many bits a model needs for an image: the bound, its terms, and estimates of their sum."""
 
 from difflab.likelihood.bound import Bound
+from difflab.likelihood.case import Case, Scored
+from difflab.likelihood.cells import Cells
+from difflab.likelihood.continuous import ContinuousBound
 from difflab.likelihood.decoder import discretised_nats
 from difflab.likelihood.estimate import Draws, Estimate, Exact, Stratified
 
-__all__ = ["Bound", "Draws", "Estimate", "Exact", "Stratified", "discretised_nats"]
+__all__ = [
+    "Bound",
+    "Case",
+    "Cells",
+    "ContinuousBound",
+    "Draws",
+    "Estimate",
+    "Exact",
+    "Scored",
+    "Stratified",
+    "discretised_nats",
+]

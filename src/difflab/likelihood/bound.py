@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from difflab.likelihood.case import Case
 from difflab.likelihood.decoder import discretised_nats
-from difflab.process import Variance, transition
+from difflab.process import transition
 from difflab.schedules import Schedule
+from difflab.variance import Variance
 
 
 class Bound:
@@ -30,7 +32,9 @@ class Bound:
         self.schedule, self.variance, self.clip, self.levels = schedule, variance, clip, levels
         self.T = schedule.T
         first, second = torch.tensor([1, 2], dtype=torch.float64) / self.T
-        self.decoder_std = transition(schedule, first, second).posterior_var.sqrt()
+        at = schedule.marginal(first)
+        # The step k = 1 with beta~_2 in the place of beta~_1, which is zero.
+        self.first = transition(schedule, first, second)._replace(var_ts=at.sigma**2, log_snr=at.log_snr)
 
     def prior(self, x0: Tensor) -> Float[Tensor, " batch"]:
         """L_T = KL(q(x_T | x_0) || prior): needs no network."""
@@ -39,27 +43,44 @@ class Bound:
         shift = (alpha / self.schedule.prior_std) ** 2 * x0.double().square().flatten(1).mean(1)
         return 0.5 * (ratio - 1 - ratio.log() + shift) / math.log(2)
 
-    def terms(self, x0: Tensor, x0_hat: Tensor, k: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def times(self, k: Int[Tensor, " batch"], place: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """t_k = k/T, wherever in the step."""
+        return k.double() / self.T
+
+    def score(self, case: Case) -> Float[Tensor, " batch"]:
+        """The same as `terms`."""
+        return self.terms(case.x0, case.x0_hat, case.k, case.extra)
+
+    def terms(
+        self, x0: Tensor, x0_hat: Tensor, k: Int[Tensor, " batch"], extra: Tensor | None = None
+    ) -> Float[Tensor, " batch"]:
         """Each image's term of its own step k: the KL of the reverse step for k >= 2, the decoder for k = 1.
 
-        With x0_hat the prediction from x_k; the one place of both conventions, since each image needs one of them.
+        With x0_hat and `extra` (for a learned variance) the prediction from x_k; the one place of both conventions,
+        since each image needs one of them.
         """
         if self.clip:
             x0_hat = x0_hat.clamp(-1, 1)
-        result = torch.empty(len(x0), dtype=torch.float64, device=x0.device)
-        last = k == 1
-        if last.any():
-            std = self.decoder_std.to(x0.device)
-            result[last] = discretised_nats(x0[last], x0_hat[last], std, self.levels) / math.log(2)
-        rest = ~last
-        if rest.any():
-            result[rest] = self.kl(x0[rest], x0_hat[rest], k[rest])
-        return result
+        pieces = []
+        for where, part in ((k == 1, self.decoder), (k > 1, self.kl)):
+            rows = where.nonzero()[:, 0]
+            if len(rows):
+                own = None if extra is None else extra[rows].double()
+                pieces.append((rows, part(x0[rows].double(), x0_hat[rows].double(), k[rows], own)))
+        found = torch.cat([rows for rows, _ in pieces])
+        return torch.cat([bits for _, bits in pieces])[found.argsort()]
 
-    def kl(self, x0: Tensor, x0_hat: Tensor, k: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def decoder(self, x0: Tensor, x0_hat: Tensor, k: Tensor, extra: Tensor | None) -> Float[Tensor, " batch"]:
+        """-log p(x_0 | x_1): the discretised Gaussian around x0_hat."""
+        first = type(self.first)(*(c.to(x0.device) for c in self.first))
+        std = self.variance.decoder(first, extra).sqrt()
+        return discretised_nats(x0, x0_hat, std, self.levels) / math.log(2)
+
+    def kl(self, x0: Tensor, x0_hat: Tensor, k: Tensor, extra: Tensor | None) -> Float[Tensor, " batch"]:
         """KL(q(x_{k-1} | x_k, x_0) || p(x_{k-1} | x_k)) for k >= 2 (Ho et al., 2020, Eq. 8)."""
         step = transition(self.schedule, (k.double() - 1) / self.T, k.double() / self.T)
-        var = self.variance(step)
-        ratio = step.posterior_var / var
-        error = (x0.double() - x0_hat.double()).square().flatten(1).mean(1)
-        return 0.5 * (ratio - 1 - ratio.log() + step.of_x0**2 / var * error) / math.log(2)
+        own = step.over(x0)
+        var = self.variance(own, extra)
+        ratio = own.posterior_var / var
+        each = ratio - 1 - ratio.log() + own.of_x0**2 / var * (x0 - x0_hat).square()
+        return 0.5 * each.flatten(1).mean(1) / math.log(2)

@@ -1,4 +1,6 @@
-"""L_0: the discretised Gaussian decoder of DDPM."""
+"""L_0: the decoder p(x_0 | x_1), over the levels of the data or as a density."""
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -25,3 +27,13 @@ def discretised_nats(x0: Tensor, mean: Tensor, std: Float[Tensor, "*batch"], lev
     log_upper = torch.special.log_ndtr(upper)
     log_mass = log_upper + torch.log1p(-torch.exp(torch.special.log_ndtr(lower) - log_upper))
     return -log_mass.flatten(1).mean(1)
+
+
+def gaussian_nats(x0: Tensor, mean: Tensor, std: Float[Tensor, "*batch"]) -> Float[Tensor, " batch"]:
+    """-log p(x_0) in nats per dimension, [batch], under the density N(mean, std^2): the decoder of continuous data.
+
+    Arguments as in `discretised_nats`, on any values x0.
+    """
+    x0, mean, std = x0.double(), mean.double(), std.double()
+    each = 0.5 * ((x0 - mean) / std).square() + std.log() + 0.5 * math.log(2 * math.pi)
+    return each.flatten(1).mean(1)

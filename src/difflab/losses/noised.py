@@ -20,7 +20,12 @@ class Noised(NamedTuple):
 
 @runtime_checkable
 class Loss(Protocol):
-    """The loss of each example, [batch]; its mean is what is trained."""
+    """The loss of each example, [batch]; its mean is what is trained.
+
+    `weight` says what it multiplies the error in eps by; times=weighted asks for it.
+    """
+
+    def weight(self, denoise: Denoiser, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]: ...
 
     def __call__(self, denoise: Denoiser, noised: Noised, schedule: Schedule) -> Float[Tensor, " batch"]: ...
 

@@ -21,6 +21,9 @@ class Score:
     def __init__(self, power: float) -> None:
         self.power = power
 
+    def weight(self, denoise: Denoiser, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return 0.5 * denoise.schedule.marginal(t).sigma ** (self.power - 2)
+
     def __call__(self, denoise: Denoiser, noised: Noised, schedule: Schedule) -> Float[Tensor, " batch"]:
         error = square_error(denoise(noised.x_t, noised.t).eps, noised.eps)
         sigma = schedule.marginal(noised.t).sigma

@@ -1,7 +1,21 @@
-"""Networks: each is called as network(x, c_noise) and says in `c_noise` what it is told about time."""
+"""Networks, each called as network(x, c_noise) with a `c_noise` that says what it is told about time; and oracles."""
 
+from difflab.models.distributions import Distribution, Gaussian, Mixture
+from difflab.models.empirical import Empirical, GaussianOfData
 from difflab.models.mlp import MLP
+from difflab.models.oracle import DataOracle, Oracle
 from difflab.models.time_embedding import StepIndex
 from difflab.models.unet import UNet
 
-__all__ = ["MLP", "StepIndex", "UNet"]
+__all__ = [
+    "MLP",
+    "DataOracle",
+    "Distribution",
+    "Empirical",
+    "Gaussian",
+    "GaussianOfData",
+    "Mixture",
+    "Oracle",
+    "StepIndex",
+    "UNet",
+]

@@ -26,7 +26,7 @@ class Block(nn.Module):
 
 
 class MLP(nn.Module):
-    """network(x, c_noise) -> an output of the shape of x, from all its numbers at once.
+    """network(x, c_noise) -> an output of the shape of x (times `outputs`), from all its numbers at once.
 
     Args:
         shape: of one example.
@@ -34,20 +34,27 @@ class MLP(nn.Module):
         width: of the layers, even.
         blocks: residual blocks.
         dropout: in the blocks.
+        outputs: for each number of x: 2 with a learned variance, which come after the others along the first axis.
 
     Raises:
         ValueError: for an odd width.
     """
 
     def __init__(
-        self, shape: Sequence[int], c_noise: Callable[..., Tensor], width: int, blocks: int, dropout: float
+        self,
+        shape: Sequence[int],
+        c_noise: Callable[..., Tensor],
+        width: int,
+        blocks: int,
+        dropout: float,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         if width % 2:
             raise ValueError(f"model.width: {width}; allowed are even numbers")
         self.c_noise = c_noise
         self.time = TimeEmbedding(width, width)
-        self.enter, self.leave = nn.Linear(prod(shape), width), nn.Linear(width, prod(shape))
+        self.enter, self.leave = nn.Linear(prod(shape), width), nn.Linear(width, outputs * prod(shape))
         self.blocks = nn.ModuleList([Block(width, dropout) for _ in range(blocks)])
         self.norm = nn.LayerNorm(width)
         nn.init.zeros_(self.leave.weight)
@@ -58,4 +65,4 @@ class MLP(nn.Module):
         h = self.enter(x.flatten(1))
         for block in self.blocks:
             h = block(h, time)
-        return self.leave(self.norm(h)).view_as(x)
+        return self.leave(self.norm(h)).view(len(x), -1, *x.shape[2:])

@@ -10,12 +10,39 @@ from difflab.schedules import Schedule
 
 
 class StepIndex:
-    """c_noise = k - 1 at t_k = k/T: the 0-based index that published DDPM weights were trained on."""
+    """c_noise = k - 1 at t_k = k/T: the 0-based index that published DDPM weights were trained on.
+
+    In continuous time 1000 t.
+    """
 
     def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        if schedule.T is None:
-            raise ValueError("model.c_noise: StepIndex needs a schedule with T steps")
-        return (t * schedule.T - 1).float()
+        return (1000 * t if schedule.T is None else t * schedule.T - 1).float()
+
+
+class LogSigma:
+    """c_noise = log(sigma/alpha)/4 (Karras et al., 2022, Table 1)."""
+
+    def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return (-schedule.marginal(t).log_snr.clamp(-40, 40) / 8).float()
+
+
+class LogSnr:
+    """c_noise from 0 at log_snr = `highest` to 1000 at `lowest` (Kingma et al., 2021, appendix B, scaled).
+
+    It means the same noise whatever the schedule: for schedule=learned, and to sample on another schedule.
+
+    Args:
+        highest, lowest: log_snr; values beyond them are told as they are.
+    """
+
+    def __init__(self, highest: float, lowest: float) -> None:
+        if not lowest < highest:
+            raise ValueError(f"model.c_noise.lowest: {lowest}; allowed are numbers below highest = {highest}")
+        self.highest, self.lowest = highest, lowest
+
+    def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        log_snr = schedule.marginal(t).log_snr.clamp(-40, 40)
+        return (1000 * (self.highest - log_snr) / (self.highest - self.lowest)).float()
 
 
 class TimeEmbedding(nn.Module):

@@ -95,7 +95,7 @@ class Up(nn.Module):
 
 
 class UNet(nn.Module):
-    """network(x, c_noise) -> an output of the shape of x.
+    """network(x, c_noise) -> an output of the shape of x, or of `outputs` times its channels.
 
     Args:
         shape: (channels, height, width) of the images.
@@ -107,6 +107,7 @@ class UNet(nn.Module):
         heads: attention heads.
         dropout: in the residual blocks.
         groups: of GroupNorm, at most.
+        outputs: for each channel of the image: 2 with a learned variance.
 
     Raises:
         ValueError: where the image cannot be halved that often.
@@ -123,6 +124,7 @@ class UNet(nn.Module):
         heads: int,
         dropout: float,
         groups: int,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         c_image, height, width = shape
@@ -168,7 +170,7 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(Up(c))
                 side *= 2
-        self.norm_out, self.conv_out = norm(c, groups), zero(nn.Conv2d(c, c_image, 3, padding=1))
+        self.norm_out, self.conv_out = norm(c, groups), zero(nn.Conv2d(c, outputs * c_image, 3, padding=1))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 if module.weight.any():  # the zero layers stay zero

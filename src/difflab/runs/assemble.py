@@ -11,8 +11,11 @@ from difflab.errors import ConfigError
 from difflab.evaluation import Likelihood, Protocol
 from difflab.features import Extractor
 from difflab.prediction import Denoiser
-from difflab.runs.build import build
+from difflab.runs.build import build, wants
+from difflab.runs.refusals import Choices, refuse
 from difflab.samplers import Sampler
+from difflab.schedules import Schedule
+from difflab.variance import Variance
 
 
 @dataclass
@@ -25,39 +28,57 @@ class Parts:
     likelihood: Likelihood
     protocol: Protocol
     extractor: Extractor
+    variance: Variance
 
 
-def denoiser_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Denoiser:
+def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:
+    """The schedule of a config, within its warp where it has one."""
+    more = list(config["targets"])
+    schedule = build(config["schedule"], "schedule", more)
+    warp = config.get("warp") or {}
+    return build(warp, "warp", more, schedule=schedule, shape=shape) if warp.get("_target_") else schedule
+
+
+def denoiser_of(config: Mapping[str, Any], data: ImageData, outputs: int = 1) -> Denoiser:
     """The network of a config with its schedule and parameterisation.
+
+    Args:
+        data: owner of the shape, of sigma_data, and of the images of networks that are made of them.
+        outputs: of the network for each channel.
 
     Raises:
         ConfigError: for whatever a constructor refuses.
     """
     more = list(config["targets"])
+    schedule = schedule_of(config, data.shape)
+    parameterisation = build(config["prediction"], "prediction", more, sigma_data=data.sigma_data)
+    offers: dict[str, Any] = {"shape": data.shape, "outputs": outputs, "parameterisation": parameterisation}
+    if wants(config["model"], "images", more):
+        offers["images"] = data.scaling.encode(data.train.pixels)
     torch.manual_seed(config["seed"])  # the first weights are a function of the seed, whatever was drawn before
-    return Denoiser(
-        build(config["model"], "model", more, shape=shape),
-        build(config["schedule"], "schedule", more),
-        build(config["prediction"], "prediction", more),
-    )
+    return Denoiser(build(config["model"], "model", more, **offers), schedule, parameterisation)
 
 
 def sampler_of(config: Mapping[str, Any], denoiser: Denoiser) -> Sampler:
-    """The sampler of a config, with its grid tried on the schedule.
+    """The sampler of a config, tried on the schedule.
 
     Raises:
         ConfigError: where the two do not fit.
     """
     sampler = build(config["sampler"], "sampler", list(config["targets"]))
     try:
-        sampler.times(denoiser.schedule)
+        sampler.calls(denoiser.schedule)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return sampler
 
 
-def assemble(config: Mapping[str, Any]) -> Parts:
+def assemble(config: Mapping[str, Any], trained: Mapping[str, Any] | None = None) -> Parts:
     """Everything but what is only for training.
+
+    Args:
+        config: resolved.
+        trained: the config that the network was trained with, where `config` changes it.
 
     Raises:
         ConfigError: for whatever a constructor or the data refuses.
@@ -65,12 +86,19 @@ def assemble(config: Mapping[str, Any]) -> Parts:
     more = list(config["targets"])
     data = build(config["data"], "data", more)
     data.setup()
-    denoiser = denoiser_of(config, data.shape)
+    variance = build((trained or config)["variance"], "variance", more)
+    denoiser = denoiser_of(config, data, 1 + variance.outputs)
+    likelihood = build(config["likelihood"], "likelihood", more)
+    protocol = build(config["metrics"], "metrics", more)
+    sampler = build(config["sampler"], "sampler", more)
+    scored = likelihood if protocol.likelihood else None
+    refuse(Choices(denoiser.schedule, denoiser.parameterisation, variance, sampler=sampler, likelihood=scored))
     return Parts(
         data,
         denoiser,
         sampler_of(config, denoiser),
-        build(config["likelihood"], "likelihood", more),
-        build(config["metrics"], "metrics", more),
+        likelihood,
+        protocol,
         build(config["features"], "features", more),
+        variance,
     )

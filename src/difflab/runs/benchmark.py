@@ -104,7 +104,7 @@ def overhead(settings: dict[str, Any]) -> Row:
     config |= {group: option(group, name, config) for group, name in NETWORK.items()}
     data = RandomImages("", settings["batch_size"], 32, 0, False, 0)
     data.setup()
-    ours, bare = denoiser_of(config, data.shape), denoiser_of(config, data.shape)
+    ours, bare = denoiser_of(config, data), denoiser_of(config, data)
     steps, warmup = settings["steps"] * settings["repetitions"], 1
     interleaved = BareSteps(bare_step(bare, data.train.pixels, settings["batch_size"]), warmup)
     module = Diffusion(ours, Simple(), Uniform(), AdamW(1e-4, (0.9, 0.999), 1e-8, 0.0, 100, 1.0), data.scaling, 0)

@@ -28,6 +28,7 @@ ROOMS = (
     "schedules",
     "times",
     "training",
+    "variance",
 )
 PREFIXES = (
     *(f"difflab.{room}" for room in ROOMS),
@@ -90,6 +91,12 @@ def refused(error: BaseException | None, field: str) -> ConfigError | None:
         text = " ".join(str(error).split())
         return ConfigError(text if text.startswith(field) else f"{field}: {text}")
     return None
+
+
+def wants(node: Mapping[str, Any], parameter: str, more: list[str]) -> bool:
+    """Whether the constructor of a node has a parameter of that name."""
+    constructor = allowed(node.get("_target_"), parameter, (*PREFIXES, *more))
+    return parameter in inspect.signature(constructor).parameters
 
 
 def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | None = None, **offers: Any) -> Any:

@@ -6,6 +6,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from torch import nn
 
 from difflab.errors import ConfigError
 
@@ -48,3 +49,9 @@ def problem(path: Path) -> str | None:
     except ConfigError as error:
         return str(error).removeprefix(f"resume: {path} ")
     return None
+
+
+def write_untrained(path: Path, module: nn.Module) -> None:
+    """The checkpoint of a network without weights to train: what `load_run` reads is there, and nothing to resume."""
+    state = module.state_dict()
+    torch.save({"state_dict": state, "current_model_state": state, "global_step": 0}, path)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from difflab.errors import ConfigError
-from difflab.evaluation import Evaluation, generate
+from difflab.evaluation import Evaluation, generate, measure
 from difflab.runs.assemble import Parts, assemble, sampler_of
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read
@@ -27,6 +27,7 @@ def option(group: str, name: str, base: dict[str, Any], **values: Any) -> dict[s
     if name not in known:
         raise ConfigError(f"{group}: {name}; allowed are {', '.join(known)}")
     node: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / group / f"{name}.yaml"), resolve=False)
+    node.pop("defaults", None)  # what an option recommends in other groups
     wrong = sorted(values.keys() - node.keys())
     if wrong:
         raise ConfigError(f"{group}.{wrong[0]}: unknown; allowed are {', '.join(k for k in node if k != '_target_')}")
@@ -74,7 +75,8 @@ class Run:
         seed = generation["seed"] if seed is None else seed
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
         parts = self.parts
-        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"])
+        measure(chosen, parts.denoiser, parts.data)
+        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"]).samples
 
     def _sampler(self, name: str | None, steps: int | None, values: dict[str, Any]) -> Sampler:
         if steps is not None:
@@ -99,11 +101,12 @@ class Run:
             likelihood: name of an option.
         """
         node = option("likelihood", likelihood, self.config, **values)
-        measure = build(node, "likelihood", self.config["targets"])
+        chosen = build(node, "likelihood", self.config["targets"])
         data = self.parts.data
         if x.shape[1:] != torch.Size(data.shape):
             raise ConfigError(f"x: shape {tuple(x.shape)}; allowed are [N, {', '.join(map(str, data.shape))}]")
-        scorer = measure.scorer(self.parts.denoiser, data.levels, seed)
+        measure(chosen, self.parts.denoiser, data)
+        scorer = chosen.scorer(self.parts.denoiser, data.levels, seed)
         density = scorer.density(data.scaling.encode(data.val.pixels[:32]))
         sums = scorer.score(x.cpu().float(), "x", density)
         return sums.mean(), (sums.noise + sums.image_stderr() ** 2) ** 0.5 if len(x) > 1 else sums.noise**0.5
@@ -146,9 +149,10 @@ def load_run(
     """
     folder = RunFolder.existing("run", path)
     config: Any = OmegaConf.to_container(folder.read_config("run"))
-    config |= {"targets": targets or []} | changes
+    trained = config
+    config = config | {"targets": targets or []} | changes
     content = read(folder.checkpoints / checkpoint, "run")
-    parts = assemble(config)
+    parts = assemble(config, trained)
     weights = {k.removeprefix("denoiser."): v for k, v in content["state_dict"].items() if k.startswith("denoiser.")}
     try:
         parts.denoiser.load_state_dict(weights)

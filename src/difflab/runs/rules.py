@@ -44,8 +44,17 @@ SIDES = Range("whole numbers from 1", lambda v: all(whole(i) and i >= 1 for i in
 TEXT = Range("text", lambda v: isinstance(v, str) and v.strip() != "")
 
 # Fields whose type is not that of their default, and fields that may be null where their default is not.
-FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision"}
+FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision", "sampler.clip"}
 NULLABLE = {"sampler.steps", "metrics.images", "metrics.samples", "metrics.every", "trainer.gradient_clip_val"}
+
+# The first must be below the second.
+ORDERED = (
+    ("schedule.sigma_min", "schedule.sigma_max"),
+    ("schedule.beta_min", "schedule.beta_max"),
+    ("schedule.log_snr_min", "schedule.log_snr_max"),
+    ("schedule.start", "schedule.end"),
+    ("times.log_snr_min", "times.log_snr_max"),
+)
 
 RANGES: dict[str, Range] = {
     "name": TEXT,
@@ -71,14 +80,53 @@ RANGES: dict[str, Range] = {
     "model.attention": SIDES,
     "model.dropout": PROPER,
     "schedule.T": Range("whole numbers from 2", lambda v: v >= 2),
-    "schedule.beta_first": POSITIVE,
-    "schedule.beta_last": POSITIVE,
-    "schedule.beta_max": BETWEEN,
+    "schedule.beta_first": BETWEEN,
+    "schedule.beta_last": BETWEEN,
+    "schedule.beta_min": POSITIVE,
+    "schedule.beta_max": POSITIVE,
+    "schedule.sigma_min": POSITIVE,
+    "schedule.sigma_max": POSITIVE,
+    "schedule.start": FINITE,
+    "schedule.end": FINITE,
+    "schedule.tau": POSITIVE,
+    "schedule.log_snr_max": FINITE,
+    "schedule.log_snr_min": FINITE,
+    "schedule.L": Range("null or whole numbers from 2", lambda v: whole(v) and v >= 2),
+    "schedule.t_min": BETWEEN,
+    "schedule.rho": POSITIVE,
+    "schedule.width": COUNT,
+    "warp.reference": POSITIVE,
     "schedule.offset": NOT_NEGATIVE,
     "loss.power": FINITE,
+    "loss.gamma": POSITIVE,
+    "loss.k": NOT_NEGATIVE,
+    "loss.scale": NOT_NEGATIVE,
+    "loss.channels": COUNT,
+    "times.mean": FINITE,
+    "times.std": POSITIVE,
+    "times.cells": COUNT,
+    "times.history": COUNT,
+    "times.points": COUNT,
+    "times.uniform_share": BETWEEN,
+    "variance.points": Range("whole numbers from 2", lambda v: whole(v) and v >= 2),
+    "grid.rho": POSITIVE,
+    "grid.times": Range(
+        "falling numbers from 1 to 0", lambda v: len(v) > 0 and all(1 >= a > b >= 0 for a, b in zip(v, v[1:], strict=False)) and 0 <= v[0] <= 1
+    ),
+    "sampler.clip": Range("true, false, or a percentile between 0 and 1", lambda v: isinstance(v, bool) or 0 < v < 1),
     "sampler.steps": COUNT,
     "sampler.eta": SHARE,
+    "sampler.order": Range("1, 2, 3", lambda v: v in (1, 2, 3)),
+    "sampler.inner": COUNT,
+    "sampler.corrections": NATURAL,
+    "sampler.snr": POSITIVE,
+    "sampler.rtol": POSITIVE,
+    "sampler.atol": POSITIVE,
+    "sampler.churn": NOT_NEGATIVE,
+    "sampler.churn_min": NOT_NEGATIVE,
+    "sampler.churn_noise": NOT_NEGATIVE,
     "likelihood.batch": COUNT,
+    "likelihood.cells": Range("whole numbers from 2", lambda v: whole(v) and v >= 2),
     "likelihood.estimate.steps": Range("even numbers from 2", lambda v: v >= 2 and v % 2 == 0),
     "likelihood.estimate.points": Range("whole numbers from 2", lambda v: v >= 2),
     "likelihood.estimate.uniform_share": BETWEEN,
@@ -146,8 +194,13 @@ def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[st
     if T is not None and first is not None and last is not None and 1000 / T * max(first, last) >= 1:
         least = 1000 * max(first, last)
         yield f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: allowed are more than {least:g}"
-    if T is not None and steps is not None and steps > T:
+    between = choices.get("grid") in ("log_snr", "karras", "explicit")  # grids that also visit times between steps
+    if T is not None and steps is not None and steps > T and not between:
         yield f"sampler.steps: {steps}; allowed are 1 to schedule.T = {T}"
+    for low, high in ORDERED:
+        a, b = flat.get(low), flat.get(high)
+        if a is not None and b is not None and not a < b:
+            yield f"{low}: {shown(a)}; allowed are numbers below {high} = {shown(b)}"
     mode = flat.get("logger.mode")
     if mode is not None and mode not in ("online", "offline", "disabled"):
         yield f"logger.mode: {mode}; allowed are online, offline, disabled"

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.errors import ConfigError
-from difflab.evaluation import generate
+from difflab.evaluation import generate, measure
 from difflab.plots import image_grid
 from difflab.runs.folder import RunFolder
 from difflab.runs.load import load_run
@@ -28,11 +28,12 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     changed = changes(saved, cfg, list(HydraConfig.get().overrides.task))
     run = load_run(cfg.run, cfg.checkpoint, list(cfg.targets), cache=cfg.cache, **changed)
     parts = run.parts
-    samples = generate(parts.denoiser, parts.sampler, parts.data.shape, cfg.n, cfg.seed, cfg.chunk)
+    measure(parts.sampler, parts.denoiser, parts.data)
+    samples, calls = generate(parts.denoiser, parts.sampler, parts.data.shape, cfg.n, cfg.seed, cfg.chunk)
     pictures = parts.data.scaling.picture(parts.data.scaling.decode(samples))
     out = Path(cfg.out) if cfg.out is not None else target.samples
-    calls = len(parts.sampler.times(parts.denoiser.schedule))
     name = f"{type(parts.sampler).__name__.lower()}_{calls}_seed{cfg.seed}_n{cfg.n}"
     image_grid(pictures[:256], out / f"{name}.png")
     np.savez_compressed(out / f"{name}.npz", arr_0=pictures.permute(0, 2, 3, 1).numpy())
+    print(f"{calls} network calls a sample")
     print(f"{out / name}.png\n{out / name}.npz")

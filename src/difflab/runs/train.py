@@ -17,10 +17,11 @@ from difflab.errors import ConfigError
 from difflab.plots import bound_terms, image_grid
 from difflab.runs.assemble import Parts, assemble
 from difflab.runs.build import build
-from difflab.runs.checkpoint import read
+from difflab.runs.checkpoint import read, write_untrained
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import cache_folder
 from difflab.runs.processes import end_children
+from difflab.runs.refusals import Choices, refuse
 from difflab.runs.results import show, write_terms
 from difflab.runs.resume import checkpoint, saved_config
 from difflab.training import EMA, Diffusion, Table
@@ -77,9 +78,13 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, Table):
                 logger.rewind(read(start, "resume")["global_step"] if start else 0)
-        trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+        if parts.denoiser.trainable:
+            trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+        elif trainer.is_global_zero:
+            write_untrained(folder.checkpoints / "last.ckpt", module)
         if trainer.is_global_zero:
-            print(f"trained {trainer.global_step} steps; evaluating")
+            what = f"trained {trainer.global_step} steps" if parts.denoiser.trainable else "nothing to train"
+            print(f"{what}; evaluating")
             log.info("trained %d steps", trainer.global_step)
         finish(config, parts, module, trainer, ema, figures, folder)
         code = 0
@@ -91,8 +96,11 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
 def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:
     """The LightningModule."""
     more = config["targets"]
-    loss = build(config["loss"], "loss", more, levels=parts.data.levels)
-    times, optim = build(config["times"], "times", more), build(config["optim"], "optim", more)
+    denoise, data = parts.denoiser, parts.data
+    loss = build(config["loss"], "loss", more, levels=data.levels, sigma_data=data.sigma_data)
+    times = build(config["times"], "times", more, loss=loss, denoise=denoise, schedule=denoise.schedule)
+    refuse(Choices(denoise.schedule, denoise.parameterisation, parts.variance, loss, times))
+    optim = build(config["optim"], "optim", more)
     return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"])
 
 
@@ -125,7 +133,7 @@ def training_callbacks(
         parts.protocol.pictures,
         generation["seed"],
         generation["chunk"],
-        parts.data.scaling,
+        parts.data,
     )
     return [ema, figures, pictures, checkpoints, StopOnSignal(checkpoints)]
 

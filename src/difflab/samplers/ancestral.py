@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from difflab.prediction import Prediction
-from difflab.process import Variance
 from difflab.samplers.grid import Grid
 from difflab.samplers.sampler import Noise, Sampler, Step
+from difflab.variance import Variance
 
 
 class Ancestral(Sampler):
@@ -16,11 +16,11 @@ class Ancestral(Sampler):
         variance: of the reverse step.
     """
 
-    def __init__(self, grid: Grid, steps: int | None, clip: bool, variance: Variance) -> None:
+    def __init__(self, grid: Grid, steps: int | None, clip: bool | float, variance: Variance) -> None:
         super().__init__(grid, steps, clip)
         self.variance = variance
 
     def step(self, x: Tensor, prediction: Prediction, step: Step, noise: Noise) -> Tensor:
         q = step.transition
         mean = float(q.of_xt) * x + float(q.of_x0) * prediction.x0
-        return mean + float(self.variance(q).sqrt()) * noise().to(x)
+        return mean + self.variance(q, prediction.extra).sqrt().to(x) * noise().to(x)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from difflab.schedules.chain import Chain
+from difflab.schedules.chain import Chain, clip_last_beta
 
 
 class Cosine(Chain):
@@ -16,17 +16,16 @@ class Cosine(Chain):
         T: number of steps.
         offset: keeps the first betas from being too small; the paper's s = 0.008.
         beta_max: the largest beta.
+
+    Raises:
+        ValueError: for fewer than two steps, a negative offset, and a beta_max outside (0, 1) or below other betas.
     """
 
     def __init__(self, T: int, offset: float, beta_max: float) -> None:
         if T < 2:
-            raise ValueError(f"schedule.T: {T}; the cosine schedule needs at least 2 steps")
-        if not 0 < beta_max < 1:
-            raise ValueError(f"schedule.beta_max: {beta_max} must lie in (0, 1)")
-        if offset < 0:
-            raise ValueError(f"schedule.offset: {offset} must not be negative")
+            raise ValueError(f"schedule.T: {T}; allowed are whole numbers from 2")
+        if not 0 <= offset < math.inf:
+            raise ValueError(f"schedule.offset: {offset}; allowed are numbers from 0")
         t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
         log_f = 2 * torch.cos(math.pi / 2 * (t + offset) / (1 + offset)).log()
-        log_abar = (log_f - log_f[0])[1:]
-        log_abar[-1] = log_abar[-2] + max(math.log1p(-beta_max), float(log_abar[-1] - log_abar[-2]))
-        super().__init__(log_abar)
+        super().__init__(clip_last_beta((log_f - log_f[0])[1:], beta_max))

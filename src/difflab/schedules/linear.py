@@ -2,7 +2,7 @@
 
 import torch
 
-from difflab.schedules.chain import Chain
+from difflab.schedules.chain import Chain, check_scaled_betas
 
 
 class Linear(Chain):
@@ -19,12 +19,7 @@ class Linear(Chain):
     """
 
     def __init__(self, T: int, beta_first: float, beta_last: float) -> None:
-        for field, beta in (("beta_first", beta_first), ("beta_last", beta_last)):
-            if not beta > 0:
-                raise ValueError(f"schedule.{field}: {beta}; allowed are positive numbers")
-        least = 1000 * max(beta_first, beta_last)
-        if least >= T:
-            raise ValueError(f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: use T > {least:g}")
+        check_scaled_betas(T, beta_first, beta_last)
         scale = 1000 / T
         beta = torch.linspace(beta_first * scale, beta_last * scale, T, dtype=torch.float64)
         super().__init__(torch.log1p(-beta).cumsum(0))

@@ -5,15 +5,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from difflab.schedules import Schedule
-from difflab.times.uniform import spread
+from difflab.times.times import Drawn, place
+
+
+def spread(uniform: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """u_i = (u_0 + i/batch) mod 1: each is uniform, together they cover [0, 1) evenly."""
+    n = len(uniform)
+    return (uniform[0] + torch.arange(n, dtype=uniform.dtype) / n) % 1
 
 
 class Stratified:
-    """One shared offset and equal gaps, u_i = (u_0 + i/batch) mod 1: each is uniform, together they cover [0, 1).
+    """One shared offset and equal gaps between the numbers that times are made of.
 
     The low-discrepancy sampler of Kingma et al. (2021), appendix I.1: the loss has less variance from batch to batch.
     """
 
-    def __call__(self, uniform: Float[Tensor, " batch"], schedule: Schedule) -> Float[Tensor, " batch"]:
-        n = len(uniform)
-        return spread((uniform[0] + torch.arange(n, dtype=uniform.dtype) / n) % 1, schedule)
+    unbiased = True
+
+    def __call__(self, uniform: Float[Tensor, " batch"], schedule: Schedule) -> Drawn:
+        return Drawn(place(spread(uniform), schedule), torch.ones_like(uniform))

@@ -13,7 +13,7 @@ from difflab.losses import Loss, Noised
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
 from difflab.randomness import normal, stream, torch_seed
-from difflab.times import Stratified, Times
+from difflab.times import Drawn, Observer, Stratified, Times
 from difflab.training.optim import Optim
 
 
@@ -40,25 +40,31 @@ class Diffusion(LightningModule):
         super().__init__()
         self.denoiser, self.loss, self.times = denoiser, loss, times
         self.optim, self.scaling, self.seed = optim, scaling, seed
-        if isinstance(loss, nn.Module):
-            self.trained_loss = loss  # registered, so that its parameters are trained and averaged
         self.losses: list[Tensor] = []
         self.checked = 0
         self.last_checkpoint = "none yet"
 
-    def noised(self, batch: Batch, purpose: str, times: Times) -> Noised:
-        """The batch at random times; `purpose` names the random streams."""
+    def noised(self, batch: Batch, purpose: str, times: Times) -> tuple[Noised, Drawn]:
+        """The batch at random times, and the times of the whole global batch; `purpose` names the random streams."""
         rows = slice(batch.first, batch.first + len(batch.pixels))
         uniform = torch.from_numpy(stream(self.seed, purpose, "times", batch.step).random(batch.total))
         x0 = self.scaling.encode(batch.pixels)
         eps = normal(stream(self.seed, purpose, "noise", batch.step), (batch.total, *x0.shape[1:]))[rows].to(x0.device)
-        t = times(uniform, self.denoiser.schedule)[rows].to(x0.device)
-        return Noised(x0, eps, t, diffuse(self.denoiser.schedule, x0, eps, t))
+        drawn = times(uniform, self.denoiser.schedule)
+        t = drawn.t[rows].to(x0.device)
+        return Noised(x0, eps, t, diffuse(self.denoiser.schedule, x0, eps, t)), drawn
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if any(m.p > 0 for m in self.dropouts()):
             torch.manual_seed(torch_seed(self.seed, "dropout", batch.step, self.global_rank))
-        loss = self.loss(self.denoiser, self.noised(batch, "train", self.times), self.denoiser.schedule).mean()
+        noised, drawn = self.noised(batch, "train", self.times)
+        losses = self.loss(self.denoiser, noised, self.denoiser.schedule)
+        if isinstance(self.times, Observer):
+            everywhere = self.all_gather(losses.detach())
+            assert isinstance(everywhere, Tensor)
+            self.times.observe(drawn.t, everywhere.flatten().cpu(), self.denoiser.schedule)
+        weight = drawn.weight[batch.first :][: len(losses)].to(losses)
+        loss = (losses * weight).mean()
         self.newest_loss = loss.detach()
         self.losses.append(self.newest_loss)
         return loss
@@ -107,7 +113,8 @@ class Diffusion(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The training loss on held-out images, with the same noise each time and times spread evenly."""
-        losses = self.loss(self.denoiser, self.noised(batch, "val", Stratified()), self.denoiser.schedule)
+        noised, _ = self.noised(batch, "val", Stratified())
+        losses = self.loss(self.denoiser, noised, self.denoiser.schedule)
         self.val_sum += torch.stack([losses.double().sum(), losses.new_tensor(len(losses), dtype=torch.float64)])
 
     def on_validation_epoch_end(self) -> None:

@@ -1,0 +1,71 @@
+"""Annealed Langevin dynamics: NCSN's sampler."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.prediction import Prediction
+from difflab.samplers.grid import Grid
+from difflab.samplers.sampler import Noise, Sampler, Step, Walk
+from difflab.schedules import Marginal, Schedule
+
+
+class Langevin(Sampler):
+    """At each level s_i, `inner` times y <- y + a_i score(y) + sqrt(2 a_i) z with a_i = step_size s_i^2; then denoise.
+
+    Algorithm 1 of Song & Ermon (2020) with their last denoising. y = x/alpha is data with noise of s = sigma/alpha on
+    any schedule, and score(y) = -eps_hat/s, so that in x: x <- x - step_size sigma eps_hat + sqrt(2 step_size) sigma z.
+
+    Their a_i = eps (s_i/s_L)^2, so step_size = eps/s_L^2 has no unit. Algorithm 1 of Song & Ermon (2019) steps
+    a_i/2 score + sqrt(a_i) z: its eps is twice this one.
+
+    On data of standard deviation sd a step multiplies the distance from the mean by 1 - a/(s^2 + sd^2), which stays
+    within (-1, 1) for every sd, 0 included, if and only if step_size < 2.
+
+    Args:
+        grid, steps, clip: as for every sampler; null steps are all levels of a ladder.
+        inner: steps at each level.
+        step_size: a_i in units of s_i^2.
+
+    Raises:
+        ValueError: for fewer than one inner step, and step sizes that diverge; when called, where alpha is 0.
+    """
+
+    def __init__(self, grid: Grid, steps: int | None, clip: bool | float, inner: int, step_size: float) -> None:
+        super().__init__(grid, steps, clip)
+        if inner < 1:
+            raise ValueError(f"sampler.inner: {inner}; allowed are whole numbers from 1")
+        if not 0 < step_size < 2:
+            raise ValueError(f"sampler.step_size: {step_size}; allowed are numbers between 0 and 2: others diverge")
+        self.inner, self.step_size = inner, step_size
+
+    def times(self, schedule: Schedule) -> Float[Tensor, " steps"]:
+        times = super().times(schedule)
+        absent = times[schedule.marginal(times).alpha == 0]
+        if len(absent):
+            raise ValueError(
+                f"sampler: langevin moves data with added noise, and at t = {float(absent[0]):g} alpha is 0, there is "
+                "no data in x: use a schedule with alpha > 0"
+            )
+        return times
+
+    def calls(self, schedule: Schedule) -> int:
+        return len(self.times(schedule)) * self.inner + 1
+
+    def travel(self, walk: Walk, x: Tensor, times: Float[Tensor, " steps"], noise: Noise) -> Tensor:
+        x = super().travel(walk, x, times, noise)
+        x = self.stay(walk, x, walk.call(x, times[-1]), walk.schedule.marginal(times[-1]), times[-1], noise)
+        walk.tell(x, times[-1], 1 - 1 / (len(times) * self.inner + 1))
+        return x
+
+    def step(self, x: Tensor, prediction: Prediction, step: Step, noise: Noise) -> Tensor:
+        x = self.stay(step.walk, x, prediction, step.at_t, step.t, noise)
+        return float(step.at_s.alpha / step.at_t.alpha) * x
+
+    def stay(self, walk: Walk, x: Tensor, prediction: Prediction, at: Marginal, t: Tensor, noise: Noise) -> Tensor:
+        """The Langevin steps of one level, from the prediction at its x."""
+        drift, std = self.step_size * float(at.sigma), (2 * self.step_size) ** 0.5 * float(at.sigma)
+        for number in range(self.inner):
+            if number > 0:
+                prediction = walk.call(x, t)
+            x = x - drift * prediction.eps + std * noise().to(x)
+        return x
