@@ -61,9 +61,19 @@ def option(group: str, name: str, *overrides: str, **offers: Any) -> Any:
     return build(composed(f"{group}={name}", *overrides)[group], group, **offers)
 
 
+def fitting(group: str, name: str, overrides: tuple[str, ...]) -> list[str]:
+    """Those of the overrides whose field an option has."""
+    own = composed(f"{group}={name}")[group]
+    return [o for o in overrides if not o.startswith(f"{group}.") or o.split("=")[0].split(".")[1] in own]
+
+
 def every(group: str, *overrides: str, **offers: Any) -> list[Any]:
-    """For `parametrize`: the object of each YAML of a group, called by its name."""
-    return [pytest.param(option(group, name, *overrides, **offers), id=name) for name in options(group)]
+    """For `parametrize`: the object of each YAML of a group, called by its name, with the overrides that fit it."""
+    return [
+        pytest.param(option(group, name, *fitting(group, name, overrides), **offers), id=name)
+        for name in options(group)
+        if "_target_" in composed(f"{group}={name}")[group] and composed(f"{group}={name}")[group]._target_ is not None
+    ]
 
 
 def printed(number: str) -> Any:

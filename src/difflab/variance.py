@@ -43,7 +43,9 @@ class Variance(ABC):
         """
         return torch.zeros_like(slope)
 
-    def measure(self, denoise: Callable[..., Any], schedule: Schedule, x0: Tensor, noise: Callable[[], Tensor]) -> None:
+    def measure(  # noqa: B027  (nothing to do is what most variances do)
+        self, denoise: Callable[..., Any], schedule: Schedule, x0: Tensor, noise: Callable[[], Tensor]
+    ) -> None:
         """Whatever has to be known of the trained denoiser; most variances know all they need.
 
         Args:
@@ -104,7 +106,8 @@ class Analytic(Variance):
 
     @torch.no_grad()
     def measure(self, denoise: Callable[..., Any], schedule: Schedule, x0: Tensor, noise: Callable[[], Tensor]) -> None:
-        ends = schedule.marginal(torch.tensor([1.0, schedule.t_min], dtype=torch.float64)).log_snr.clamp(-30, 30)
+        # beyond e^10 : 1 there is no signal, or no noise, to measure; -inf is where alpha = 0
+        ends = schedule.marginal(torch.tensor([1.0, schedule.t_min], dtype=torch.float64)).log_snr.clamp(-20, 20)
         times = schedule.time(torch.linspace(float(ends[0]), float(ends[1]), self.points, dtype=torch.float64))
         if schedule.T is not None:
             times = ((times * schedule.T).round().clamp(1, schedule.T) / schedule.T).unique().flip(0)
@@ -112,7 +115,7 @@ class Analytic(Variance):
         for t in times:
             x_t = diffuse(schedule, x0, noise(), t.expand(len(x0)))
             errors.append((denoise(x_t, t.expand(len(x0)).to(x0.device)).x0 - x0).double().square().mean().cpu())
-        self.log_snr = schedule.marginal(times).log_snr.clamp(-30, 30)
+        self.log_snr = schedule.marginal(times).log_snr.clamp(min=-1e3)  # finite, and still rising
         self.log_error = torch.stack(errors).clamp(min=1e-12).log()
 
     def error(self, log_snr: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

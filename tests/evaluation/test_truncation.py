@@ -8,7 +8,7 @@ from difflab.evaluation import Scorer
 from difflab.evaluation.truncation import Truncation, choose, decoder_bits, truncated_bits
 from difflab.likelihood import Bound, Exact, Stratified, discretised_nats
 from difflab.prediction import X0, Denoiser
-from difflab.process import Posterior
+from difflab.variance import Posterior
 from tests.conftest import Formula, gaussian_denoiser, option
 
 T = 80
@@ -51,7 +51,7 @@ def test_it_is_the_prior_the_steps_beyond_and_the_decoder(constant, images, k):
 def test_at_the_first_step_with_the_width_of_the_bound_it_is_the_bound(constant, images):
     scorer, _ = constant
     sums = scored(scorer, images, 1)
-    end = Truncation(1, float(scorer.bounds[0].decoder_std))
+    end = Truncation(1, float(scorer.bounds[0].first.posterior_var.sqrt()))
     assert truncated_bits(scorer, images, "test", sums, end)[0] == pytest.approx(sums.mean())
 
 

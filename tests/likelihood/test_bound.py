@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from difflab.likelihood import Bound
+from difflab.likelihood import Bound, discretised_nats
 from difflab.prediction import Denoiser, Eps
-from difflab.process import Forward, Posterior, diffuse
-from difflab.schedules import Cosine, Linear
-from tests.conftest import Exploding, Formula, every, option, printed
+from difflab.process import diffuse
+from difflab.schedules import Cosine, Linear, ZeroTerminalSnr
+from difflab.variance import Forward, Learned, Posterior
+from tests.conftest import Exploding, Formula, every, gaussian_denoiser, option, options, printed
+
+CHAINS = [schedule for schedule in every("schedule") if schedule.values[0].T is not None]
 
 SCHEDULES = {
     "linear 1000": Linear(1000, beta_first=1e-4, beta_last=0.02),
@@ -82,29 +85,63 @@ def example():
     return x0, eps, eps_hat
 
 
-@pytest.mark.parametrize("variance", every("variance"))
-@pytest.mark.parametrize("schedule", every("schedule"))
-def test_terms_are_the_divergence_of_the_two_reverse_steps(schedule, variance, example):
+@pytest.mark.parametrize("name", options("variance"))
+@pytest.mark.parametrize("schedule", CHAINS)
+def test_terms_are_the_divergence_of_the_two_reverse_steps(schedule, name, example):
     """The mean of the textbook (Ho et al., 2020, Eq. 7), the Gaussians of torch."""
     x0, eps, eps_hat = example
+    variance = option("variance", name)
+    noise = iter(torch.randn(50, *x0.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))
+    variance.measure(gaussian_denoiser(schedule, 0.1, 0.5), schedule, x0, lambda: next(noise))
     k = torch.randint(2, schedule.T + 1, (200,), generator=torch.Generator().manual_seed(1))
     before, after = (schedule.marginal((k - j).double() / schedule.T).alpha.reshape(-1, 1, 1) ** 2 for j in (1, 0))
     beta = 1 - after / before
     var_q = (1 - before) / (1 - after) * beta
-    var_p = {"Posterior": var_q, "Forward": beta}[type(variance).__name__]
+    pull = before.sqrt() * beta / (1 - after)
+    share = (eps_hat.roll(1, 0) + 1) / 2
+    var_p = {
+        "posterior": lambda: var_q,
+        "forward": lambda: beta,
+        "learned": lambda: beta**share * var_q ** (1 - share),
+        "analytic": lambda: var_q + pull**2 * variance.error((after / (1 - after)).log()),
+    }[name]()
     x_t = after.sqrt() * x0 + (1 - after).sqrt() * eps
     x0_hat = (x_t - (1 - after).sqrt() * eps_hat) / after.sqrt()
 
     def mean(x0):
-        return before.sqrt() * beta / (1 - after) * x0 + (1 - beta).sqrt() * (1 - before) / (1 - after) * x_t
+        return pull * x0 + (1 - beta).sqrt() * (1 - before) / (1 - after) * x_t
 
     nats = kl_divergence(Normal(mean(x0), var_q.sqrt()), Normal(mean(x0_hat), var_p.sqrt()))
     bound = Bound(schedule, variance, clip=False, levels=17)
+    found = bound.terms(x0, x0_hat, k, eps_hat.roll(1, 0))
     # where the two means nearly agree, the textbook's subtraction loses digits
-    torch.testing.assert_close(bound.terms(x0, x0_hat, k), nats.flatten(1).mean(1) / math.log(2), rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(found, nats.flatten(1).mean(1) / math.log(2), rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize("schedule", every("schedule"))
+@pytest.mark.parametrize("schedule", CHAINS)
+def test_the_ends_of_a_learned_variance_are_the_posterior_and_the_forward_one(schedule, example):
+    x0, _, x0_hat = example
+    k = torch.linspace(1, schedule.T, 200).round().long()
+    learned, posterior, forward = (Bound(schedule, v(), False, 17) for v in (Learned, Posterior, Forward))
+    low, high = (learned.terms(x0, x0_hat, k, torch.full_like(x0, end)) for end in (-1, 1))
+    torch.testing.assert_close(low, posterior.terms(x0, x0_hat, k), rtol=1e-12, atol=0)
+    later = k > 1
+    torch.testing.assert_close(high[later], forward.terms(x0, x0_hat, k)[later], rtol=1e-12, atol=0)
+
+
+def test_the_decoder_of_a_learned_variance_lies_between_that_of_the_second_step_and_beta_1(example):
+    x0, _, x0_hat = example
+    x0 = (x0 * 8).round() / 8
+    schedule = option("schedule", "linear")
+    abar = schedule.marginal(torch.tensor([1, 2], dtype=torch.float64) / schedule.T).alpha ** 2
+    second = (1 - abar[0]) / (1 - abar[1]) * (1 - abar[1] / abar[0])
+    std = ((1 - abar[0]) ** 0.6 * second**0.4).sqrt()
+    near, k, extra = x0 + 0.01 * x0_hat, torch.ones(200, dtype=torch.long), torch.full_like(x0, 0.2)
+    found = Bound(schedule, Learned(), clip=False, levels=17).terms(x0, near, k, extra)
+    torch.testing.assert_close(found, discretised_nats(x0, near, std, 17) / math.log(2), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("schedule", CHAINS)
 def test_terms_with_posterior_variance_are_the_gain_in_snr_times_the_error(schedule, example):
     """L_k = 1/2 expm1(log_snr(k-1) - log_snr(k)) |eps - eps_hat|^2 (Kingma et al., 2021, Eq. 13)."""
     x0, eps, eps_hat = example
@@ -118,7 +155,18 @@ def test_terms_with_posterior_variance_are_the_gain_in_snr_times_the_error(sched
     torch.testing.assert_close(bound.terms(x0, x0_hat, k), nats / math.log(2), rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("schedule", every("schedule"))
+def test_a_last_step_without_signal_is_the_snr_before_it_times_the_error(example):
+    """1/2 (SNR_s - SNR_t) |x_0 - x0_hat|^2 with SNR_t = 0, where the error in eps has no weight."""
+    x0, _, x0_hat = example
+    schedule = ZeroTerminalSnr(SCHEDULES["linear 1000"])
+    k = torch.full((200,), 1000)
+    before = schedule.marginal(torch.tensor(0.999, dtype=torch.float64)).log_snr.exp()
+    nats = 0.5 * before * (x0 - x0_hat).square().flatten(1).mean(1)
+    found = Bound(schedule, Posterior(), clip=False, levels=17).terms(x0, x0_hat, k)
+    torch.testing.assert_close(found, nats / math.log(2), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("schedule", CHAINS)
 def test_the_prior_term_is_a_divergence(schedule, example):
     x0, _, _ = example
     alpha, sigma, _ = schedule.marginal(torch.ones((), dtype=torch.float64))

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from difflab.losses import P2, EDM, MinSNR, Noised, Simple, SoftMinSNR
+from difflab.losses import EDM, P2, SNR, MinSNR, Noised, Simple, SoftMinSNR
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
+from difflab.schedules import Geometric
 from tests.conftest import Formula, every, option, options
 
 
@@ -101,6 +102,22 @@ def test_other_values_of_its_parameters(loss, closed):
     error = Simple()(denoise, noised, schedule)
     torch.testing.assert_close(loss(denoise, noised, schedule), expected * error, rtol=1e-6, atol=0)
     torch.testing.assert_close(loss.weight(denoise, t), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("t", "prediction"), [(0.0, "eps"), (1.0, "x0")])
+def test_single_precision_is_enough_at_both_ends(t, prediction):
+    """Noise of 1e-5 beside x_0 would have two digits left, and so would x_0 beside noise of 1e5."""
+    schedule = Geometric(1e-5, 1e5, L=None)
+    draw = torch.Generator().manual_seed(0)
+    x0, eps, output = torch.randn(3, 20, 50, generator=draw)
+    t = torch.full((20,), t, dtype=torch.float64)
+    near = {"eps": eps, "x0": x0}[prediction] + 0.1 * output
+    denoise = Denoiser(Formula(lambda x, t: near.to(x)), schedule, option("prediction", prediction))
+    losses = []
+    for dtype in (torch.float32, torch.float64):
+        noised = Noised(x0.to(dtype), eps.to(dtype), t, diffuse(schedule, x0.to(dtype), eps.to(dtype), t))
+        losses.append(SNR()(denoise, noised, schedule))
+    torch.testing.assert_close(losses[0].double(), losses[1], rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("name", sorted(options("loss")))

@@ -5,6 +5,7 @@ import torch
 
 from tests.conftest import option, options
 
+TRAINED = [name for name in options("model") if not name.startswith("oracle")]
 SMALL = {"unet_cifar10": ("model.channels=8", "model.groups=4")}
 
 
@@ -19,7 +20,7 @@ def network(name, shape):
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 8)])
-@pytest.mark.parametrize("name", options("model"))
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_output_has_the_shape_of_the_input_and_a_sample_is_alone_in_its_batch(name, shape):
     model = network(name, shape)
     x, c_noise = torch.randn(3, *shape), torch.tensor([0.0, 10.0, 999.0])
@@ -31,7 +32,7 @@ def test_the_output_has_the_shape_of_the_input_and_a_sample_is_alone_in_its_batc
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", options("model"))
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_pixel_and_the_time_reach_every_output(name):
     model = network(name, (1, 8, 8))
     x = torch.randn(1, 1, 8, 8, requires_grad=True)
@@ -41,7 +42,7 @@ def test_every_pixel_and_the_time_reach_every_output(name):
         assert (model(x, torch.tensor([5.0])) != model(x, torch.tensor([6.0]))).all()
 
 
-@pytest.mark.parametrize("name", options("model"))
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_fresh_network_answers_zero_and_learns(name):
     model = option("model", name, *SMALL.get(name, ()), shape=(1, 8, 8))
     x, c_noise = torch.randn(4, 1, 8, 8), torch.arange(4.0)
@@ -54,7 +55,7 @@ def test_a_fresh_network_answers_zero_and_learns(name):
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", options("model"))
+@pytest.mark.parametrize("name", TRAINED)
 def test_dropout_is_of_training_only(name):
     model = option("model", name, *SMALL.get(name, ()), "model.dropout=0.5", shape=(1, 8, 8))
     with torch.no_grad():
@@ -65,7 +66,7 @@ def test_dropout_is_of_training_only(name):
     assert torch.equal(model.eval()(x, c_noise), model(x, c_noise))
 
 
-@pytest.mark.parametrize("name", options("model"))
+@pytest.mark.parametrize("name", TRAINED)
 def test_it_is_told_the_index_of_the_step(name):
     """k - 1: what published weights were trained on."""
     model = option("model", name, *SMALL.get(name, ()), shape=(1, 8, 8))
@@ -74,3 +75,9 @@ def test_it_is_told_the_index_of_the_step(name):
         told = model.c_noise(schedule, torch.arange(1, T + 1, dtype=torch.float64) / T)
         assert told.dtype == torch.float32
         torch.testing.assert_close(told, torch.arange(T).float(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_more_outputs_are_further_channels(name):
+    model = option("model", name, *SMALL.get(name, ()), shape=(3, 8, 8), outputs=2)
+    assert model(torch.randn(2, 3, 8, 8), torch.zeros(2)).shape == (2, 6, 8, 8)

@@ -21,17 +21,16 @@ from diffusers import (
 )
 
 from difflab.prediction import Denoiser, Eps
-from difflab.samplers import DDIM, Ancestral, Leading, Trailing
-from difflab.samplers.dpm_solver import DPMSolver
-from difflab.samplers.heun import Heun
-from difflab.samplers.unipc import UniPC
+from difflab.samplers import DDIM, Ancestral, DPMSolver, Heun, Leading, Trailing, UniPC
 from difflab.variance import Forward, Posterior
 from tests.conftest import Formula, option
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SCHEDULES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 SPACINGS = {"leading": Leading(), "trailing": Trailing()}
 GRIDS = [("leading", 200), ("leading", 10), ("trailing", 50), ("trailing", 8)]
-MULTISTEP = [("trailing", 50), ("trailing", 20), ("trailing", 10), ("trailing", 8), ("trailing", 2)]
+MULTISTEP = [("trailing", n) for n in (50, 15, 14, 8, 2)]
 
 SETTINGS = {
     DDPMScheduler: {},
@@ -96,7 +95,8 @@ def largest_difference(sampler, schedule, take_step):
 def scheduler_of(kind, name, spacing, steps, schedule, sampler, **options):
     """Theirs, with our table, and with their own grid where that is ours."""
     options = {**SETTINGS[kind], **options}
-    scheduler = kind(beta_schedule=SCHEDULES[name], timestep_spacing=spacing, **options)
+    betas = {"beta_schedule": SCHEDULES[name], "beta_start": 1e-4, "beta_end": 0.02}
+    scheduler = kind(timestep_spacing=spacing, **betas, **options)
     abar = schedule.marginal(torch.arange(1, 1001, dtype=torch.float64) / 1000).alpha ** 2
     torch.testing.assert_close(scheduler.alphas_cumprod.double(), abar, rtol=1e-4, atol=1e-6)
     scheduler.alphas_cumprod = abar
@@ -223,10 +223,14 @@ def test_euler_is_ddim_of_x_over_alpha(double, name, spacing, steps):
     assert largest_difference(sampler, schedule, take_step) < 1e-8
 
 
-@pytest.mark.parametrize(("spacing", "steps"), GRIDS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize(
+    ("name", "spacing", "steps"), [*[("linear", *grid) for grid in GRIDS], *[("cosine", *grid) for grid in GRIDS[:2]]]
+)
 def test_heun_of_x_over_alpha(name, spacing, steps):
-    """Two calls a step but for the last, the second at the state that Euler's step leads to."""
+    """Two calls a step but for the last, the second at the state that Euler's step leads to.
+
+    Not from the last step of cosine, where sigma/alpha is 20,000: there theirs has no bound and ours is Euler's step.
+    """
     schedule = option("schedule", name)
     sampler = Heun(SPACINGS[spacing], steps, False, 0.0, 0.0, math.inf, 1.0)
     scheduler = scheduler_of(HeunDiscreteScheduler, name, spacing, steps, schedule, sampler)

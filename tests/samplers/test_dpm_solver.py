@@ -3,10 +3,7 @@ import pytest
 import torch
 
 from difflab.prediction import X0, Denoiser
-from difflab.samplers import DDIM, Ancestral, Uniform, encode
-from difflab.samplers.dpm_solver import DPMSolver
-from difflab.samplers.grid import LogSNR
-from difflab.samplers.sampler import Walk
+from difflab.samplers import DDIM, Ancestral, DPMSolver, LogSNR, Uniform, Walk, encode
 from difflab.schedules import VP, Flow, ZeroTerminalSnr
 from difflab.variance import Posterior
 from tests.conftest import Formula, every, gaussian_denoiser, option
@@ -34,8 +31,8 @@ def polynomial(schedule, degree):
     """A denoiser that ignores x: c_0 + c_1 l + ... + c_degree l^degree in l = log_snr/2; and that polynomial."""
     coefficients = [0.3, -0.2, 0.15, 0.1][: degree + 1]
 
-    def value(l):
-        return sum((c * l**j for j, c in enumerate(coefficients)), torch.zeros_like(l))
+    def value(half):
+        return sum((c * half**j for j, c in enumerate(coefficients)), torch.zeros_like(half))
 
     formula = Formula(lambda x, t: value(schedule.marginal(t).log_snr / 2)[:, None].expand_as(x))
     return Denoiser(formula, schedule, X0()), value
@@ -48,8 +45,8 @@ def exact_step(x, at_t, at_s, value, rate):
     """
     node, weight = (torch.from_numpy(c) for c in numpy.polynomial.legendre.leggauss(30))
     start, end = at_t.log_snr / 2, at_s.log_snr / 2
-    l = (start + end) / 2 + (end - start) / 2 * node
-    inflow = (end - start) / 2 * (weight * rate * torch.exp(rate * (l - end)) * value(l)).sum()
+    half = (start + end) / 2 + (end - start) / 2 * node
+    inflow = (end - start) / 2 * (weight * rate * torch.exp(rate * (half - end)) * value(half)).sum()
     return at_s.alpha / at_t.alpha * torch.exp(-rate * (end - start)) * x + at_s.alpha * inflow
 
 
@@ -105,8 +102,8 @@ def std_of_gaussian_data(sampler, schedule, std):
 def test_more_orders_are_closer_where_there_is_no_signal_at_first(name, stochastic):
     """alpha = 0 at t = 1: log_snr is -inf there, and everything stays finite."""
     found = [std_of_gaussian_data(solver(order, stochastic), NO_SIGNAL[name], 0.5) for order in (1, 2, 3)]
-    print(found)
-    assert abs(found[1] - 0.5) < abs(found[0] - 0.5) / 2
+    errors = [abs(std - 0.5) for std in found]
+    assert max(errors[1:]) < errors[0] / 3
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -116,8 +113,7 @@ def test_codes_of_gaussian_data_are_its_standard_scores(name, order):
     schedule, x0 = NO_SIGNAL[name], noise_of(3, 200, 1)()
     code = encode(solver(order, steps=80), gaussian_denoiser(schedule, 0.3, 0.5), schedule, 0.3 + 0.5 * x0)
     error = float((code - x0).square().mean().sqrt())
-    print(error)
-    assert error < {1: 0.1, 2: 0.01, 3: 0.01}[order]
+    assert error < {1: 0.05, 2: 2e-3, 3: 3e-4}[order]
 
 
 def test_the_sde_cannot_encode():

@@ -96,7 +96,7 @@ def test_an_infinite_weight_counts_as_the_largest_finite_one():
 
     class Endless(Power):
         def weight(self, denoise, t):
-            return 1 / (1 - t)
+            return 1 / (1 - t) / bounded(denoise.schedule, t)
 
     schedule = option("schedule", "linear", "schedule.T=50")
     p = Weighted(Endless(1), denoiser(schedule), 1, 0.1).density(schedule)

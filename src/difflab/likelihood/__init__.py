@@ -6,6 +6,7 @@ from difflab.likelihood.cells import Cells
 from difflab.likelihood.continuous import ContinuousBound
 from difflab.likelihood.decoder import discretised_nats
 from difflab.likelihood.estimate import Draws, Estimate, Exact, Stratified
+from difflab.likelihood.ode import ProbabilityFlow, bits_per_dim
 
 __all__ = [
     "Bound",
@@ -15,7 +16,9 @@ __all__ = [
     "Draws",
     "Estimate",
     "Exact",
+    "ProbabilityFlow",
     "Scored",
     "Stratified",
+    "bits_per_dim",
     "discretised_nats",
 ]

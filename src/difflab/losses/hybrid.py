@@ -26,13 +26,11 @@ class Hybrid:
         levels: how many values a pixel of the data can take.
 
     Raises:
-        ValueError: for a variance with nothing to train, a negative scale, and when called, for a schedule without
-            steps.
+        ValueError: for a negative scale, and when called, for a schedule without steps and a variance with nothing to
+            train.
     """
 
     def __init__(self, scale: float, variance: Variance, levels: int) -> None:
-        if not variance.outputs:
-            raise ValueError("loss: hybrid trains a learned variance: allowed is variance=learned")
         if not 0 <= scale < math.inf:
             raise ValueError(f"loss.scale: {scale}; allowed are numbers from 0")
         self.scale, self.bound = scale, Vlb(variance, levels)
@@ -44,6 +42,8 @@ class Hybrid:
     def __call__(self, denoise: Denoiser, noised: Noised, schedule: Schedule) -> Float[Tensor, " batch"]:
         if schedule.T is None:
             raise ValueError("loss: hybrid trains the variance of steps: allowed are schedules with T")
+        if not self.bound.variance.outputs:
+            raise ValueError("loss: hybrid trains a learned variance: allowed is variance=learned")
         prediction = denoise(noised.x_t, noised.t)
         simple = square_error(prediction.eps, noised.eps)
         bits = self.bound.of(replace(prediction, x0=prediction.x0.detach()), noised, schedule)

@@ -4,7 +4,7 @@ from difflab.models.distributions import Distribution, Gaussian, Mixture
 from difflab.models.empirical import Empirical, GaussianOfData
 from difflab.models.mlp import MLP
 from difflab.models.oracle import DataOracle, Oracle
-from difflab.models.time_embedding import StepIndex
+from difflab.models.time_embedding import LogSigma, LogSnr, StepIndex
 from difflab.models.unet import UNet
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "Empirical",
     "Gaussian",
     "GaussianOfData",
+    "LogSigma",
+    "LogSnr",
     "Mixture",
     "Oracle",
     "StepIndex",

@@ -34,7 +34,8 @@ class Choices:
 
     def ends_in_noise(self) -> bool:
         """Whether nothing of the image is left at t = 1."""
-        return float(self.schedule.marginal(torch.ones((), dtype=torch.float64)).alpha) == 0
+        with torch.no_grad():
+            return float(self.schedule.marginal(torch.ones((), dtype=torch.float64)).alpha) == 0
 
     def bounds(self) -> bool:
         """Whether the loss is the bound, or has it as a part."""
@@ -123,4 +124,6 @@ def refuse(choices: Choices) -> None:
         if when(choices):
             part = {"prediction": choices.parameterisation, "likelihood": choices.likelihood}.get(field)
             chosen = part if part is not None else getattr(choices, field)
-            raise ConfigError(f"{field}: {type(chosen).__name__} with schedule {type(choices.schedule).__name__}: {why}")
+            raise ConfigError(
+                f"{field}: {type(chosen).__name__} with schedule {type(choices.schedule).__name__}: {why}"
+            )

@@ -193,7 +193,9 @@ def encode(sampler: Sampler, denoise: Denoiser, schedule: Schedule, x0: Tensor, 
         ValueError: for a sampler that draws noise on its way.
     """
     if not sampler.deterministic:
-        raise ValueError("sampler: images are encoded by deterministic ones only: ddim with eta 0, heun without churn, ode")
+        raise ValueError(
+            "sampler: images are encoded by deterministic ones only: ddim with eta 0, heun without churn, ode"
+        )
     times = sampler.times(schedule).flip(0)
     walk = Walk(denoise, schedule, None, watch)
     first = walk.call(x0, times[0])

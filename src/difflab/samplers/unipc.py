@@ -1,9 +1,8 @@
 """UniPC: a multistep predictor whose every state is corrected by the next network call, at no further calls."""
 
-import math
 from collections.abc import Sequence
+from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from difflab.prediction import Prediction
@@ -58,31 +57,36 @@ def integrate(visits: Sequence[Visit], at_s: Marginal, at_end: Visit | None = No
     """
     *others, newest = visits
     of_xt, of_x0 = first_order(at_s, newest.at)
-    h = float(at_s.log_snr - newest.at.log_snr) / 2
-    nodes = [float(visit.at.log_snr - newest.at.log_snr) / 2 / h for visit in others]
+    start = float(newest.at.log_snr)
+    h = (float(at_s.log_snr) - start) / 2
+    nodes = [(float(visit.at.log_snr) - start) / 2 / h for visit in others]
     if at_end is not None:
         others, nodes = [*others, at_end], [*nodes, 1.0]
     shares = weights(nodes, float(at_s.alpha), of_x0, h)
-    x_s = of_xt * newest.x + (of_x0 - sum(shares)) * newest.prediction.x0
+    x_s = (of_xt * newest.x).add(newest.prediction.x0, alpha=of_x0 - sum(shares))
     for share, visit in zip(shares, others, strict=True):
-        x_s = x_s + share * visit.prediction.x0
+        x_s = x_s.add(visit.prediction.x0, alpha=share)
     return x_s
 
 
 def weights(nodes: list[float], alpha: float, of_x0: float, h: float) -> list[float]:
     """The weight of m_k - m_0 for each node r_k = (l_k - l_0)/h (Zhao et al., 2023, Eq. 5 and 6).
 
-    They integrate u, u^2, ... exactly: sum_k w_k r_k^j = alpha_s int_0^h e^{l - h} (l/h)^j dl = I_j, where integration
-    by parts gives I_j = alpha_s - j/h I_{j-1} from I_0 = of_x0. B(h) cancels, but for a single node, whose weight is
-    -alpha_s B(h)/(2 r) as the authors choose: correct to the same order, and finite for an infinite h.
+    The integral of the polynomial that is 1 at r_k and 0 at 0 and at the other nodes, from the moments
+    I_j = alpha_s int_0^h e^{l - h} (l/h)^j dl = alpha_s - j/h I_{j-1} (by parts), with I_0 = of_x0. B(h) of the paper
+    cancels, but for a single node: there the authors choose -alpha_s B(h)/(2 r), right to the same order; it is finite
+    for an infinite h as well.
     """
     if len(nodes) < 2:
         return [of_x0 / 2 / node for node in nodes]
-    moments = [of_x0]
-    for j in range(1, len(nodes) + 1):
+    moments = [alpha - of_x0 / h]
+    for j in range(2, len(nodes) + 1):
         moments.append(alpha - j / h * moments[-1])
-    powers = [[math.pow(node, j) for node in nodes] for j in range(1, len(nodes) + 1)]
-    solved = torch.linalg.solve(
-        torch.tensor(powers, dtype=torch.float64), torch.tensor(moments[1:], dtype=torch.float64)
-    )
-    return solved.tolist()
+    shares = []
+    for k, node in enumerate(nodes):
+        of_powers, scale = moments, node
+        for other in nodes[:k] + nodes[k + 1 :]:
+            of_powers = [higher - other * lower for lower, higher in pairwise(of_powers)]  # times (u - other)
+            scale *= node - other
+        shares.append(of_powers[0] / scale)
+    return shares

@@ -56,7 +56,7 @@ class Weighted:
         if self.fixed is not None:
             return self.fixed
         t = middles(cells(schedule, self.points), schedule)
-        weight = self.loss.weight(self.denoise, t).to(t)
+        weight = self.loss.weight(self.denoise, t).to(t) * schedule.marginal(t).log_snr.exp().clamp(max=1)
         # A weight on eps is infinite or 0/0 where alpha is 0; the loss itself is finite there.
         finite = weight.isfinite()
         weight = torch.where(finite, weight, weight[finite].max() if finite.any() else 1.0)

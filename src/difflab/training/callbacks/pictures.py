@@ -39,9 +39,7 @@ class Pictures(Callback):
         self.folder, self.every, self.ema, self.sampler = folder, every, ema, sampler
         self.n, self.seed, self.chunk, self.data = n, seed, chunk, data
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         step = trainer.global_step
         path = self.folder / f"step_{step:06d}.png"
         if not self.every or step % self.every or step == trainer.max_steps or path.exists():
