@@ -16,6 +16,7 @@ CHECKED = (
     "schedules",
     "process",
     "prediction",
+    "variance",
     "likelihood",
     "losses",
     "times",

@@ -4,7 +4,7 @@ One formula serves the full chain and every sub-grid of it, so a respaced chain 
 coefficients are float64 functions of the times; they are cast when they meet an image.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float

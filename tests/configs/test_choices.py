@@ -1,4 +1,4 @@
-"""Every schedule x prediction x loss, and every sampler x schedule: each trains or samples, or is refused with a reason.
+"""Every schedule x prediction x loss, every sampler x schedule: each trains or samples, or is refused with a reason.
 
 The options are found in the folders; docs/mathematics.md says how many ran and how many did not.
 """

@@ -54,12 +54,12 @@ def gap(T, variance):
 STEPS = (50, 250, 1000, 4000)
 
 
-@pytest.mark.parametrize(("T", "bits"), zip(STEPS, ("0.0945", "0.0198", "0.0050", "0.0013"), strict=True))
+@pytest.mark.parametrize(("T", "bits"), [*zip(STEPS, ("0.0945", "0.0198", "0.0050", "0.0013"), strict=True)])
 def test_golden_numbers_of_the_forward_variance(T, bits):
     assert gap(T, Forward()) == printed(bits)
 
 
-@pytest.mark.parametrize(("T", "bits"), zip(STEPS, ("2.68", "1.16", "0.815", "0.701"), strict=True))
+@pytest.mark.parametrize(("T", "bits"), [*zip(STEPS, ("2.68", "1.16", "0.815", "0.701"), strict=True)])
 def test_golden_numbers_of_the_posterior_variance(T, bits):
     assert gap(T, Posterior()) == printed(bits)
 

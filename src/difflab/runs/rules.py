@@ -122,7 +122,7 @@ RANGES: dict[str, Range] = {
     "sampler.order": Range("1, 2, 3", lambda v: v in (1, 2, 3)),
     "sampler.inner": COUNT,
     "sampler.corrections": NATURAL,
-    "sampler.snr": POSITIVE,
+    "sampler.snr": BETWEEN,
     "sampler.step_size": Range("numbers between 0 and 2: others diverge", lambda v: 0 < v < 2),
     "sampler.variant": Range("corrected, published", lambda v: v in ("corrected", "published")),
     "sampler.rtol": BETWEEN,

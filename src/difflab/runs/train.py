@@ -209,7 +209,7 @@ def finish(
         return
     result = {
         **evaluation.figures,
-        **figures.totals(),
+        **(figures.totals() if parts.denoiser.trainable else {}),
         "train/steps": trainer.global_step,
         "model/parameters": sum(p.numel() for p in parts.denoiser.parameters()),
         "seed": config["seed"],

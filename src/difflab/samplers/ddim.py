@@ -5,7 +5,7 @@ from torch import Tensor
 from difflab.prediction import Prediction
 from difflab.samplers.grid import Grid
 from difflab.samplers.sampler import Noise, Sampler, Step
-from difflab.variance import Variance
+from difflab.variance import Analytic, Variance
 
 
 class DDIM(Sampler):
@@ -32,7 +32,7 @@ class DDIM(Sampler):
 
     @property
     def deterministic(self) -> bool:  # type: ignore[override]
-        return self.eta == 0
+        return self.eta == 0 and not isinstance(self.variance, Analytic)
 
     def step(self, x: Tensor, prediction: Prediction, step: Step, noise: Noise) -> Tensor:
         own = self.eta**2 * step.transition.posterior_var if self.eta > 0 else 0 * step.at_s.sigma

@@ -194,7 +194,8 @@ def encode(sampler: Sampler, denoise: Denoiser, schedule: Schedule, x0: Tensor, 
     """
     if not sampler.deterministic:
         raise ValueError(
-            "sampler: images are encoded by deterministic ones only: ddim with eta 0, heun without churn, ode"
+            "sampler: this one draws noise on its way; allowed are ddim with eta 0, heun without churn, ode and the "
+            "solvers that are not stochastic"
         )
     times = sampler.times(schedule).flip(0)
     walk = Walk(denoise, schedule, None, watch)
@@ -210,10 +211,11 @@ def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         a, b: codes, [*shape].
         share: of b, in [0, 1], [n].
     """
+    share = share.double()
     cosine = (a.double() * b.double()).sum() / (a.double().norm() * b.double().norm())
     angle = torch.acos(cosine.clamp(-1, 1))
     if float(angle.sin()) < 1e-7:
-        of_a, of_b = 1 - share.double(), share.double()
+        of_a, of_b = 1 - share, share
     else:
         of_a, of_b = (((1 - share) * angle).sin() / angle.sin()), ((share * angle).sin() / angle.sin())
     shape = (-1, *[1] * a.dim())

@@ -15,7 +15,7 @@ from difflab.times.times import Drawn, cells
 
 
 class Weighted:
-    """p(t) proportional to sqrt(w(t) min(1, SNR)), with w the loss's weight on the error in eps; losses are divided by p.
+    """p(t) proportional to sqrt(w(t) min(1, SNR)), w the loss's weight on the error in eps; losses are divided by p.
 
     w min(1, SNR) is the weight on whichever of the errors, in eps or in x_0, is bounded by the variance of what is
     predicted; w alone would be infinite where alpha vanishes. Its root is half way, on a logarithmic scale, between a
