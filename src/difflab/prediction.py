@@ -168,9 +168,17 @@ class Denoiser(nn.Module):
         """Whether there is anything to train."""
         return any(p.requires_grad for p in self.parameters())
 
-    def forward(self, x: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"]) -> Prediction:
-        """Predictions at the noisy images `x`, each with its own time (float64, in [t_min, 1])."""
-        at = self.schedule.marginal(t)
+    def forward(
+        self, x: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], at: Marginal | None = None
+    ) -> Prediction:
+        """Predictions at the noisy images `x`, each with its own time.
+
+        Args:
+            x: noisy images.
+            t: their times, float64, in [t_min, 1].
+            at: the schedule's marginal at t (one number for all where all times are one), for callers that have it.
+        """
+        at = self.schedule.marginal(t) if at is None else at
         c_skip, c_out, c_in = self.parameterisation.row(at)
         output = self.network(expand(c_in, x) * x, self.c_noise(self.schedule, t).to(x.device)).to(x.dtype)
         channels = x.shape[1]

@@ -2,5 +2,6 @@
 
 from difflab.plots.bound import bound_terms
 from difflab.plots.grid import image_grid
+from difflab.plots.sampler_errors import Line, sampler_errors
 
-__all__ = ["bound_terms", "image_grid"]
+__all__ = ["Line", "bound_terms", "image_grid", "sampler_errors"]

@@ -14,13 +14,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table as RichTable
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.data import ImageData, Images
 from difflab.errors import ConfigError
 from difflab.losses import Simple
-from difflab.prediction import Denoiser
-from difflab.process import diffuse
+from difflab.models import StepIndex
+from difflab.prediction import Denoiser, V
+from difflab.process import between, diffuse
 from difflab.randomness import stream
 from difflab.runs.assemble import denoiser_of
 from difflab.runs.build import build
@@ -28,6 +29,7 @@ from difflab.runs.folder import RunFolder, environment, write_json
 from difflab.runs.load import option
 from difflab.runs.paths import CONFIGS
 from difflab.runs.train import quiet_lightning
+from difflab.schedules import Marginal
 from difflab.times import Uniform
 from difflab.training import EMA, AdamW, Diffusion, Table
 from difflab.training.callbacks import Checkpoints, Figures, StopOnSignal
@@ -125,7 +127,84 @@ def overhead(settings: dict[str, Any]) -> Row:
     return Row("overhead", mine, peer, mine / peer, "1.00", "below 1.05", mine / peer < 1.05, how)
 
 
+VARIANCE = {"_target_": "difflab.variance.Posterior"}
 NETWORK = {"model": "unet_cifar10", "schedule": "linear", "prediction": "eps"}
+
+
+class Timed(nn.Module):
+    """A network that keeps the time of each of its calls.
+
+    Args:
+        network: what is timed.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.c_noise = network, network.c_noise
+        self.seconds: list[float] = []
+
+    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        begun = time.perf_counter()
+        output = self.network(x, c_noise)
+        self.seconds.append(time.perf_counter() - begun)
+        return output
+
+
+@torch.inference_mode()
+def sampler(settings: dict[str, Any]) -> Row:
+    """A sampler's whole time against that of its network calls: every deterministic one and ancestral, the slowest."""
+    config = {"seed": 0, "targets": [], "grid": option("grid", "uniform", {}), "variance": VARIANCE}
+    config |= {group: option(group, name, config) for group, name in NETWORK.items()}
+    data = RandomImages("", settings["batch_size"], 32, 0, False, 0)
+    data.setup()
+    denoise = denoiser_of(config, data).eval()
+    denoise.network = timed = Timed(denoise.network)
+    shape = (settings["batch_size"], *data.shape)
+    noise = torch.from_numpy(stream(0, "benchmark", "noise").standard_normal(shape, dtype="float32"))
+    found: dict[str, tuple[float, float]] = {}
+    for name in ("ancestral", "ddim", "dpm_solver", "heun", "unipc"):
+        chosen = build(option("sampler", name, config, steps=settings["steps"]), "sampler")
+        totals, inside = [], []
+        for _ in range(settings["repetitions"]):
+            timed.seconds.clear()
+            begun = time.perf_counter()
+            chosen.sample(denoise, denoise.schedule, lambda: noise)
+            totals.append((time.perf_counter() - begun) / len(timed.seconds))
+            inside.append(sum(timed.seconds) / len(timed.seconds))
+        found[name] = median(totals), median(inside)
+    slowest = max(found, key=lambda name: found[name][0] / found[name][1])
+    mine, peer = found[slowest]
+    shares = ", ".join(f"{name} {100 * (a / b - 1):.2f}%" for name, (a, b) in found.items())
+    how = (
+        f"seconds a network call, unet_cifar10, batch {settings['batch_size']}, {slowest}; beyond the network: {shares}"
+    )
+    return Row("sampler", mine, peer, mine / peer, "1.00", "below 1.03", mine / peer < 1.03, how)
+
+
+@torch.inference_mode()
+def coefficients(settings: dict[str, Any]) -> Row:
+    """All numbers of a step (marginals, transition, row of the prediction, c_noise) for the slowest schedule."""
+    steps, found = 50, {}
+    for name in sorted(path.stem for path in (CONFIGS / "schedule").glob("*.yaml")):
+        schedule = build(option("schedule", name, {}), "schedule")
+        parameterisation, c_noise = V(), StepIndex()
+        grid = build(option("grid", "uniform", {}), "grid")(schedule, steps)
+        batch = [t.expand(settings["batch_size"]) for t in grid]
+        seconds = []
+        for _ in range(10 * settings["repetitions"]):
+            begun = time.perf_counter()
+            at = schedule.marginal(grid)
+            for i in range(steps - 1):
+                at_t, at_s = (Marginal(*(c[j] for c in at)) for j in (i, i + 1))
+                between(at_s, at_t)
+                parameterisation.row(at_t)
+                c_noise(schedule, batch[i])
+            seconds.append((time.perf_counter() - begun) / (steps - 1))
+        found[name] = median(seconds)
+    slowest = max(found, key=lambda name: found[name])
+    mine = found[slowest] * 1e6
+    how = f"microseconds a step, {slowest} (the slowest of {len(found)} schedules), median of {steps}-step grids"
+    return Row("coefficients", mine, None, None, "a handful of scalar operations", "below 50", mine < 50, how)
 
 
 def first_second(settings: dict[str, Any]) -> Row:
@@ -143,7 +222,12 @@ def first_second(settings: dict[str, Any]) -> Row:
     return Row("first_second", slower, None, None, "interpreter and hydra", "below 1.5 s", slower < 1.5, how)
 
 
-ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {"overhead": overhead, "first_second": first_second}
+ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
+    "overhead": overhead,
+    "sampler": sampler,
+    "coefficients": coefficients,
+    "first_second": first_second,
+}
 
 
 def main(cfg: DictConfig, folder: RunFolder) -> None:

@@ -30,7 +30,8 @@ def option(group: str, name: str, base: dict[str, Any], **values: Any) -> dict[s
     for entry in node.pop("defaults", []):  # what the option recommends in other groups
         for key, recommended in entry.items() if isinstance(entry, dict) else ():
             other = key.removeprefix("override /").split("@")[0]
-            base = base | {other: option(other, recommended, base)}
+            if other in base:
+                base = base | {other: option(other, recommended, base)}
     wrong = sorted(values.keys() - node.keys())
     if wrong:
         raise ConfigError(f"{group}.{wrong[0]}: unknown; allowed are {', '.join(k for k in node if k != '_target_')}")

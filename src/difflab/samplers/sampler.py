@@ -87,10 +87,10 @@ class Walk:
         self.denoise, self.schedule, self.threshold, self.watch = denoise, schedule, threshold, watch
         self.calls = 0
 
-    def call(self, x: Tensor, t: Tensor) -> Prediction:
-        """The prediction at x, all of it at the time t."""
+    def call(self, x: Tensor, t: Tensor, at: Marginal | None = None) -> Prediction:
+        """The prediction at x, all of it at the time t; `at` is the marginal there, where the caller has it."""
         self.calls += 1
-        self.newest = self.denoise(x, t.expand(len(x)))
+        self.newest = self.denoise(x, t.expand(len(x)), at)
         if self.threshold is not None:
             self.newest = self.newest.with_x0(self.threshold(self.newest.x0), x)
         return self.newest
@@ -176,7 +176,7 @@ class Sampler(ABC):
         past: list[Visit] = []
         for i in range(len(times) - 1):
             at_t, at_s = (Marginal(*(c[j] for c in at)) for j in (i, i + 1))
-            past.append(Visit(at_t, x, walk.call(x, times[i])))
+            past.append(Visit(at_t, x, walk.call(x, times[i], at_t)))
             step = Step(at_s, at_t, times[i], times[i + 1], i, len(times), past, walk)
             x = self.step(x, past[-1].prediction, step, noise)
             del past[:-3]  # no method of the field looks further back

@@ -1,0 +1,1 @@
+"""Experiments with a picture as their answer."""
