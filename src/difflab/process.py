@@ -13,8 +13,8 @@ from torch import Tensor
 from difflab.schedules import Marginal, Schedule
 
 
-def expand(coefficient: Float[Tensor, " batch"], x: Tensor) -> Tensor:
-    """A coefficient for each image of the batch, in the dtype and on the device of `x`, ready to broadcast over it."""
+def expand(coefficient: Float[Tensor, "*batch"], x: Tensor) -> Tensor:
+    """A coefficient for each image of the batch, or one for all, in the dtype and on the device of `x`, ready to broadcast over it."""
     return coefficient.to(x.device, x.dtype).reshape(-1, *[1] * (x.dim() - 1))
 
 

@@ -4,13 +4,11 @@ from copy import deepcopy
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 from difflab.process import transition
 from difflab.runs.build import build
-from difflab.runs.paths import CONFIGS
 from difflab.schedules import Geometric, Learned, Warp
-from tests.conftest import every, options
+from tests.conftest import composed, every, options
 
 SHAPE = (3, 64, 36)  # of the images that a warp is made for
 TOWARDS = torch.tensor([torch.inf, 1e4, -1e4, -torch.inf], dtype=torch.float64)
@@ -24,7 +22,7 @@ def preserves_variance(schedule):
 def warped():
     """Each warp that has a YAML, of each schedule that it can be of."""
     for warp in options("warp"):
-        node = OmegaConf.load(CONFIGS / "warp" / f"{warp}.yaml")
+        node = composed(f"warp={warp}").warp
         for parameter in every("schedule"):
             (schedule,) = parameter.values
             if node["_target_"] is not None and preserves_variance(schedule):

@@ -21,6 +21,11 @@ class Line(NamedTuple):
     errors: Sequence[float]
     reference: bool = False
 
+    def finite(self) -> "Line":
+        """Without errors that a logarithm cannot show."""
+        shown = [(c, e) for c, e in zip(self.calls, self.errors, strict=True) if 0 < e < float("inf")]
+        return self._replace(calls=[c for c, _ in shown], errors=[e for _, e in shown])
+
 
 def sampler_errors(
     solvers: Sequence[Line], distances: Sequence[Line], floor: Sequence[float], points: int, path: Path
@@ -34,6 +39,7 @@ def sampler_errors(
         points: samples in a set.
         path: of the PNG.
     """
+    solvers, distances = ([line.finite() for line in lines] for lines in (solvers, distances))
     figure = Figure(figsize=(13.5, 6.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     draw(left, solvers)
@@ -86,6 +92,7 @@ def guides(axes: Axes) -> None:
 
 def name_ends(axes: Axes, lines: Sequence[Line]) -> None:
     """The name of each line to the right of its end, moved apart where they would touch."""
+    lines = [line for line in lines if line.calls]
     first, last = axes.get_xlim()
     axes.set_xlim(first, last * (last / first) ** 0.42)
     to_share = axes.transAxes.inverted()

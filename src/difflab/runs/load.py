@@ -9,12 +9,13 @@ from torch import Tensor
 
 from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, generate, measure
+from difflab.randomness import SampleNoise
 from difflab.runs.assemble import Parts, assemble, sampler_of
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS, cache_folder
-from difflab.samplers import Sampler
+from difflab.samplers import Sampler, encode
 
 
 def option(group: str, name: str, base: dict[str, Any], **values: Any) -> dict[str, Any]:
@@ -81,6 +82,43 @@ class Run:
         parts = self.parts
         measure(chosen, parts.denoiser, parts.data)
         return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"]).samples
+
+    @torch.inference_mode()
+    def encode(self, x: Tensor, sampler: str | Sampler = "ddim", steps: int | None = None, **values: Any) -> Tensor:
+        """Codes of images, [N, C, H, W]: what `decode` with the same sampler makes the images of again.
+
+        Args:
+            x: in the data's own range, -1 to 1.
+            sampler, steps, values: as for `sample`; one that draws no noise on its way.
+
+        Raises:
+            ConfigError: for a sampler that draws noise.
+        """
+        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
+        denoise = self.parts.denoiser
+        pieces = x.float().to(denoise.device).split(self.config["generation"]["chunk"])
+        try:
+            return torch.cat([encode(chosen, denoise, denoise.schedule, piece).cpu() for piece in pieces])
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, sampler: str | Sampler = "ddim", steps: int | None = None, **values: Any) -> Tensor:
+        """Images of codes, [N, C, H, W], in the data's own range; between two codes lies `difflab.samplers.slerp`.
+
+        Args:
+            codes: of `encode`, or standard normal numbers times the schedule's `prior_std`.
+            sampler, steps, values: as for `sample`.
+        """
+        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
+        denoise = self.parts.denoiser
+        pieces = codes.float().to(denoise.device).split(self.config["generation"]["chunk"])
+        seed, images = self.config["generation"]["seed"], []
+        for i, piece in enumerate(pieces):
+            first = i * len(pieces[0])
+            noise = SampleNoise(seed, range(first, first + len(piece)), codes.shape[1:], denoise.device)
+            images.append(chosen.sample(denoise, denoise.schedule, noise, start=piece).cpu())
+        return torch.cat(images)
 
     def _sampler(self, name: str | None, steps: int | None, values: dict[str, Any]) -> Sampler:
         if steps is not None:
