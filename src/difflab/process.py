@@ -14,7 +14,7 @@ from difflab.schedules import Marginal, Schedule
 
 
 def expand(coefficient: Float[Tensor, "*batch"], x: Tensor) -> Tensor:
-    """A coefficient for each image of the batch, or one for all, in the dtype and on the device of `x`, ready to broadcast over it."""
+    """A coefficient for each image or one for all, in the dtype and on the device of `x`, ready to broadcast on it."""
     return coefficient.to(x.device, x.dtype).reshape(-1, *[1] * (x.dim() - 1))
 
 

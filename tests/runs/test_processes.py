@@ -45,6 +45,25 @@ def test_two_processes_train_and_score_as_one_does_and_a_sweep_of_them_is_a_swee
 
 
 @pytest.mark.slow
+def test_two_processes_share_what_the_losses_have_been(tmp_path):
+    """Importance times: both draw from the same history, which is that of one process."""
+    options = ("schedule=vp", "loss=vlb", "times=importance", "times.cells=4", "times.history=2")
+    code, text = train(*options, folder=tmp_path)
+    assert code == 0, text
+    alone = run_folder(tmp_path)
+    child = shell(["train.py", *SMALL, *TWO, *options, "name=two"], tmp_path)
+    _, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stderr
+    (together,) = (tmp_path / "outputs" / "runs" / "two").iterdir()
+    saved = [
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (alone, together)
+    ]
+    assert torch.equal(saved[0]["times.seen"], saved[1]["times.seen"])
+    torch.testing.assert_close(saved[0]["times.losses"], saved[1]["times.losses"], rtol=1e-4, atol=1e-4)
+    assert not torch.equal(saved[0]["times.losses"], saved[1]["times.losses"])  # it was two processes
+
+
+@pytest.mark.slow
 def test_a_signal_to_the_first_process_stops_both_with_a_checkpoint(tmp_path):
     settings = [item for item in SMALL if not item.startswith("trainer.max_steps")]
     child = shell(["train.py", *settings, *TWO, "trainer.max_steps=100000000"], tmp_path)

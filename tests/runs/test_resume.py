@@ -75,6 +75,31 @@ def test_interrupted_run_ends_with_the_same_bits(tmp_path, whole, where, step, s
     assert (run / ".hydra" / "resume-1").is_dir()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("schedule=vp", "loss=vlb", "times=importance", "times.cells=4", "times.history=2"),
+        ("loss=uncertainty", "times=weighted"),
+        ("schedule=learned", "schedule.width=8"),
+        ("loss=hybrid",),
+    ],
+    ids=["history of losses", "learned weight", "learned schedule", "learned variance"],
+)
+def test_whatever_a_choice_learns_or_remembers_goes_on(tmp_path, options):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    code, text = train(*options, folder=whole)
+    assert code == 0, text
+    assert train(*options, folder=cut, kill=("training", 7, SIGKILL))[0] == -9
+    code, text = train(f"resume={run_folder(cut)}", folder=cut)
+    assert code == 0, text
+    assert_same_run(run_folder(whole), run_folder(cut))
+    saved = torch.load(run_folder(cut) / "checkpoints" / "last.ckpt", weights_only=True)["current_model_state"]
+    if "times=importance" in options:
+        assert saved["times.seen"].sum() == 12 * 32
+
+
 def test_two_interruptions_and_accumulation(tmp_path):
     options = (*OPTIONS, "trainer.accumulate_grad_batches=3")
     whole, cut = tmp_path / "whole", tmp_path / "cut"

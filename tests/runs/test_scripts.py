@@ -14,6 +14,7 @@ from PIL import Image
 from difflab import load_run
 from difflab.errors import ConfigError
 from difflab.samplers import DDIM, Uniform
+from difflab.variance import Posterior
 
 sys.path.insert(0, str(Path(__file__).parent))
 from children import read, run_folder, script
@@ -41,6 +42,58 @@ def run(folder) -> Path:
     code, text = script("train", ["debug=quick", "trainer.accelerator=cpu", *small], folder)
     assert code == 0, text
     return run_folder(folder)
+
+
+@pytest.mark.parametrize("model", ["oracle", "oracle_gaussian"])
+def test_an_oracle_is_not_trained_but_sampled_and_scored(tmp_path, model):
+    """The optimal denoiser of the training images makes those images; that of a Gaussian has its mean."""
+    more = ("sampler.clip=false", "sampler.steps=40", "likelihood.estimate.steps=8", "features.steps=100")
+    arguments = ["debug=quick", f"model={model}", f"name={model}", "trainer.accelerator=cpu", *more]
+    code, text = script("train", arguments, tmp_path)
+    assert code == 0, text
+    assert "nothing to train" in text
+    path = run_folder(tmp_path)
+    found = figures(path)
+    assert (found["model/parameters"], found["train/steps"]) == (0, 0)
+    assert all(math.isfinite(value) for value in found.values())
+    loaded = load_run(path)
+    x, data = loaded.sample(24), loaded.parts.data
+    train = data.scaling.encode(data.train.pixels)
+    nearest = torch.cdist(x.flatten(1), train.flatten(1)).min(1).values
+    if model == "oracle":
+        assert nearest.max() < 0.1
+    else:
+        assert nearest.min() > 1
+        assert (x.mean(0) - train.mean(0)).abs().mean() < 0.2
+    code, text = script("evaluate", [f"run={path}", "sampler.steps=10", "metrics.likelihood=false"], tmp_path)
+    assert code == 0, text
+    assert sample(path, tmp_path, "n=4").shape == (4, 8, 8, 1)
+
+
+def test_images_come_back_from_their_codes(run):
+    """With errors of the first order in the number of steps; noise on the way is refused."""
+    loaded = load_run(run)
+    x = loaded.parts.data.scaling.encode(loaded.parts.data.test.pixels[:5])
+    errors = []
+    for steps in (50, 100, 200):
+        codes = loaded.encode(x, steps=steps, clip=False)
+        errors.append(float((loaded.decode(codes, steps=steps, clip=False) - x).norm() / x.norm()))
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.2) and errors[1] / errors[2] == pytest.approx(2, rel=0.2)
+    with pytest.raises(ConfigError, match="sampler: this one draws noise"):
+        loaded.encode(x, "ancestral")
+
+
+def test_an_option_brings_what_it_recommends(run):
+    """The multistep solvers their grid; and the analytic variance is measured before it is used."""
+    loaded = load_run(run)
+    solver = loaded._sampler("dpm_solver", 6, {})
+    assert type(solver.grid).__name__ == "LogSNR"
+    assert loaded.sample(3, "unipc", steps=5).isfinite().all()
+    assert (
+        loaded.sample(3, "ddim", steps=5, variance={"_target_": "difflab.variance.Analytic", "points": 8})
+        .isfinite()
+        .all()
+    )
 
 
 def figures(run: Path) -> dict[str, float]:
@@ -120,7 +173,7 @@ def test_load_run_samples_what_the_script_samples(arguments, sampler, values, ru
 
 def test_load_run_takes_a_sampler_object(run):
     loaded = load_run(run, device="cpu")
-    x = loaded.sample(3, DDIM(Uniform(), 5, clip=True, eta=0.0))
+    x = loaded.sample(3, DDIM(Uniform(), 5, clip=True, eta=0.0, variance=Posterior()))
     assert torch.equal(x, loaded.sample(3, "ddim", steps=5, eta=0.0))
 
 

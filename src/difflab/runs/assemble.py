@@ -53,7 +53,7 @@ def denoiser_of(config: Mapping[str, Any], data: ImageData, outputs: int = 1) ->
     schedule = schedule_of(config, data.shape)
     parameterisation = build(config["prediction"], "prediction", more, sigma_data=data.sigma_data)
     offers: dict[str, Any] = {"shape": data.shape, "outputs": outputs, "parameterisation": parameterisation}
-    if wants(config["model"], "images", more):
+    if wants(config["model"], "model", "images", more):
         offers["images"] = data.scaling.encode(data.train.pixels)
     torch.manual_seed(config["seed"])  # the first weights are a function of the seed, whatever was drawn before
     return Denoiser(build(config["model"], "model", more, **offers), schedule, parameterisation)

@@ -93,9 +93,9 @@ def refused(error: BaseException | None, field: str) -> ConfigError | None:
     return None
 
 
-def wants(node: Mapping[str, Any], parameter: str, more: list[str]) -> bool:
+def wants(node: Mapping[str, Any], field: str, parameter: str, more: list[str]) -> bool:
     """Whether the constructor of a node has a parameter of that name."""
-    constructor = allowed(node.get("_target_"), parameter, (*PREFIXES, *more))
+    constructor = allowed(node.get("_target_"), field, (*PREFIXES, *more))
     return parameter in inspect.signature(constructor).parameters
 
 
