@@ -54,7 +54,7 @@ FIRST_PASS = [
     ("schedule=geometric schedule.sigma_min=60", "schedule.sigma_min: 60", "below schedule.sigma_max = 50.0"),
     ("schedule=karras schedule.sigma_max=0.001", "schedule.sigma_min: 0.002", "below schedule.sigma_max = 0.001"),
     ("schedule=geometric schedule.L=1", "schedule.L: 1", "whole numbers from 2"),
-    ("schedule=vp schedule.T=100", "schedule.T: unknown", "beta_min"),
+    ("schedule=vp schedule.T=100", "schedule.T: unknown", "allowed with schedule=cosine, linear"),
     ("sampler=dpm_solver sampler.order=4", "sampler.order: 4", "1, 2, 3"),
     ("sampler=dpm_solver sampler.variant=fixed", "sampler.variant: fixed", "corrected, published"),
     ("sampler=unipc sampler.order=0", "sampler.order: 0", "1, 2, 3"),

@@ -55,15 +55,18 @@ def unknown(field: str, known: Mapping[str, Any]) -> str:
 
 def unknown_to_hydra(field: str, config_name: str) -> str:
     """The same before there is a config: among the fields of all options."""
-    known = defaults(config_name, {})
+    known, having = defaults(config_name, {}), []
     groups = {group for entry in _read(config_name)["defaults"] if isinstance(entry, dict) for group in entry}
     for path in sorted(CONFIGS.glob("*/*.yaml")):
         group, option = path.parent.name, path.stem
         if group in groups and is_section(group, option):
             values = flatten({group: _option(group, option)})
-            if field in values.keys() - known.keys() and "." in field:
-                return f"{field}: unknown with the options chosen; allowed with {group}={option}"
+            if field in values and "." in field:
+                having.append(option)
             known |= values
+    if having:
+        group = field.split(".")[0]
+        return f"{field}: unknown with the options chosen; allowed with {group}={', '.join(having)}"
     known.pop(field, None)
     return unknown(field, known)
 
