@@ -97,6 +97,7 @@ def said(what):
     return tuple(int(number) for number in found.groups())
 
 
+@pytest.mark.slow
 def test_every_triple_of_schedule_prediction_and_loss_trains_or_is_refused():
     ran, refused = 0, Counter()
     for (schedule, warp), prediction, loss in product(SCHEDULES, options("prediction"), options("loss")):
@@ -147,6 +148,7 @@ def test_times_train_or_are_refused(schedule, loss, times):
         trains(*chosen(composed(*names)))
 
 
+@pytest.mark.slow
 def test_every_sampler_runs_on_every_schedule_or_is_refused():
     ran, refused = 0, Counter()
     data = option("data", "digits")

@@ -125,6 +125,7 @@ def sweeps() -> list:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "options", "rest"), sweeps())
 def test_options_train_a_step(group, options, rest, tmp_path):
     rest = [item for item in rest if item.split("=")[0] != group]
@@ -146,6 +147,7 @@ def finite_run(run: Path) -> dict[str, float]:
     return figures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", sorted(ELSEWHERE["data"]))
 def test_data_of_files_trains_a_step(option, tmp_path):
     """Small files stand in for the real ones, in the same formats."""
@@ -164,6 +166,7 @@ def test_data_of_files_trains_a_step(option, tmp_path):
     finite_run(run_folder(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_published_network_trains_a_step(tmp_path):
     root = pictures(tmp_path / "files")
     small = [item for item in TINY if not item.startswith(("model", "data."))]
@@ -173,6 +176,7 @@ def test_the_published_network_trains_a_step(tmp_path):
     assert finite_run(run_folder(tmp_path))["model/parameters"] == 35_746_307
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_the_figures_of_metrics_csv(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -188,6 +192,7 @@ def test_tensorboard_gets_the_figures_of_metrics_csv(tmp_path):
     assert [value for _, value in written] == pytest.approx([float(row["train/loss"]) for row in rows], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_each_job_is_a_wandb_run_of_its_own_and_a_resumed_one_keeps_its_id(tmp_path):
     code, text = train("-m", "logger=wandb", "logger.mode=offline", "seed=0,1", "trainer.max_steps=4", folder=tmp_path)
     assert code == 0, text

@@ -65,9 +65,10 @@ def test_it_weighs_the_levels_as_simple(case):
 
 
 @pytest.mark.parametrize("variance", [Posterior(), Forward()])
-def test_a_variance_with_nothing_to_train_is_refused(variance):
+def test_a_variance_with_nothing_to_train_is_refused(case, variance):
+    schedule, denoise, noised = case
     with pytest.raises(ValueError, match="loss: hybrid trains a learned variance: allowed is variance=learned"):
-        Hybrid(1e-3, variance, 17)
+        Hybrid(1e-3, variance, 17)(denoise, noised, schedule)
 
 
 def test_a_negative_scale_is_refused():

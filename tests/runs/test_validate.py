@@ -59,7 +59,7 @@ def test_what_can_run_is_let_through(override):
         ("optim.lr=true", r"optim\.lr: true; allowed are numbers"),
         ("sampler.clip=null", r"sampler\.clip: null; allowed are true or false"),
         ("schedule.T=21 sampler.steps=22", r"sampler\.steps: 22; allowed are 1 to schedule\.T = 21"),
-        ("schedule.beta_first=1.5", r"schedule\.T: 1000; .* allowed are more than 1500"),
+        ("schedule=linear schedule.beta_first=0.5 schedule.T=400", r"schedule\.T: 400; .* allowed are more than 500"),
         ("trainer.devices=[]", r"trainer\.devices: \[\]; allowed are auto"),
         ("trainer.devices=two", r"trainer\.devices: two; allowed are auto"),
         ("trainer.devices=true", r"trainer\.devices: true; allowed are auto"),

@@ -118,7 +118,7 @@ def test_codes_of_gaussian_data_are_its_standard_scores(name, order):
 
 def test_the_sde_cannot_encode():
     assert solver(2).deterministic
-    with pytest.raises(ValueError, match="deterministic"):
+    with pytest.raises(ValueError, match="this one draws noise"):
         encode(solver(2, stochastic=True), wave(SMOOTH), SMOOTH, noise_of(3, 8, 6)())
 
 

@@ -32,9 +32,9 @@ class Asked(Denoiser):
         super().__init__(Oracle(distribution, V()), schedule, V())
         self.times = []
 
-    def forward(self, x, t):
+    def forward(self, x, t, at=None):
         self.times.append(float(t[0]))
-        return super().forward(x, t)
+        return super().forward(x, t, at)
 
 
 def denoiser(schedule, distribution):

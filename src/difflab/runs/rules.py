@@ -45,7 +45,16 @@ TEXT = Range("text", lambda v: isinstance(v, str) and v.strip() != "")
 
 # Fields whose type is not that of their default, and fields that may be null where their default is not.
 FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision", "sampler.clip"}
-NULLABLE = {"sampler.steps", "metrics.images", "metrics.samples", "metrics.every", "trainer.gradient_clip_val"}
+NULLABLE = {
+    "trainer.devices",
+    "trainer.fast_dev_run",
+    "trainer.precision",
+    "sampler.steps",
+    "metrics.images",
+    "metrics.samples",
+    "metrics.every",
+    "trainer.gradient_clip_val",
+}
 
 # The first must be below the second.
 ORDERED = (

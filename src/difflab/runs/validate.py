@@ -121,7 +121,11 @@ def validate(config: DictConfig, config_name: str, choices: dict[str, str]) -> N
         if section in foreign or (section in OPEN and field not in known):
             continue
         interpolated = any(isinstance(known.get(field[:i]), str) for i in range(len(field)) if field[i] == ".")
-        if interpolated or field in FREE or (value is None and (field in NULLABLE or field in chosen)):
+        if (
+            interpolated
+            or (field in FREE and value is not None)
+            or (value is None and (field in NULLABLE or field in chosen))
+        ):
             continue
         if field not in known:
             raise ConfigError(unknown(field, known))
