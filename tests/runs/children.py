@@ -120,7 +120,7 @@ def poisoned(step: int) -> None:
     def spoilt(self, batch, purpose, times):
         result = noised(self, batch, purpose, times)
         if purpose == "train" and self.global_step >= step - 1:
-            result.x_t.fill_(float("nan"))
+            result[0].x_t.fill_(float("nan"))
         return result
 
     Diffusion.noised = spoilt

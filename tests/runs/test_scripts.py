@@ -290,7 +290,7 @@ def test_load_run_refuses_what_does_not_fit(run, tmp_path):
         (lambda: loaded.bits_per_dim(torch.zeros(2, 3, 8, 8)), r"x: shape \(2, 3, 8, 8\); allowed are \[N, 1, 8, 8\]"),
         (
             lambda: loaded.bits_per_dim(torch.zeros(2, 1, 8, 8), "nope"),
-            "likelihood: nope; allowed are exact, stratified",
+            "likelihood: nope; allowed are continuous, exact, stratified",
         ),
         (lambda: load_run(tmp_path), "run: .* is not a run folder"),
         (lambda: load_run(run, "nope.ckpt"), "run: there is no checkpoint .*nope.ckpt"),

@@ -105,7 +105,7 @@ def test_one_refused_job_is_a_sweep_that_did_not_end_well(tmp_path):
 def test_what_does_not_compose_refuses_the_sweep_before_its_first_job(tmp_path):
     code, _ = train("schedule=linear,nope", "-m", folder=tmp_path)
     assert code == 2
-    assert read(tmp_path / "errors.txt").startswith("refused: schedule: nope; allowed are cosine, linear")
+    assert read(tmp_path / "errors.txt").startswith("refused: schedule: nope; allowed are cosine, flow")
     assert not list(tmp_path.glob("outputs/sweeps/test/*/0"))
 
 
