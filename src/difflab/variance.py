@@ -90,8 +90,8 @@ class Analytic(Variance):
     """beta~ + (d mean / d x0_hat)^2 Var(x_0 | x_t): the best isotropic variance for the mean that the network gives.
 
     The optimum of the bound in closed form (Bao et al., 2022, Analytic-DPM, Theorem 1), with the mean square error
-    of x0_hat measured on training images, which stays the optimum where the network is imperfect (Bao et al., 2022,
-    Estimating the Optimal Covariance with Imperfect Mean, Theorem 3).
+    of x0_hat (not clipped) measured on training images, which stays the optimum where the network is imperfect (Bao et
+    al., 2022, Estimating the Optimal Covariance with Imperfect Mean, Theorem 3).
 
     Args:
         points: noise levels at which the error is measured; between them its logarithm is linear in log_snr.

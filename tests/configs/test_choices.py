@@ -121,6 +121,14 @@ def test_every_triple_of_schedule_prediction_and_loss_trains_or_is_refused():
     assert said("triples") == (ran, refused.total())
 
 
+def test_the_weight_of_a_level_is_learned_around_any_loss():
+    """EDM2's own base wants sigma_data from the data; a bound in it wants times that are divided."""
+    edm = "loss.base._target_=difflab.losses.EDM"
+    denoise, loss, times = chosen(composed("loss=uncertainty", edm, "times=lognormal", "prediction=edm"))
+    assert loss.base.sigma_data == 0.5
+    trains(denoise, loss, times)
+
+
 @pytest.mark.parametrize("variance", options("variance"))
 @pytest.mark.parametrize("loss", ["vlb", "hybrid", "simple"])
 def test_variances_train_with_the_bound_or_are_refused(variance, loss):

@@ -79,6 +79,7 @@ def groups_of(config: str) -> list[str]:
     return [group for group in chosen if "hydra" not in group]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "group", "option"),
     [

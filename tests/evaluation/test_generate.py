@@ -48,6 +48,7 @@ def test_sample_i_is_the_same_bits_wherever_it_begins(draw, first):
     assert torch.equal(draw(5, first=first), draw(3 * CHUNK)[first : first + 5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 3, 14, 64])
 def test_other_chunks_change_samples_by_rounding_only(denoise, sampler, draw, chunk):
     """An adaptive solver chooses its steps for the whole chunk: there its tolerance takes the place of rounding."""

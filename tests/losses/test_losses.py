@@ -42,6 +42,7 @@ def examples(schedule, t):
     return Noised(x0, eps, t, diffuse(schedule, x0, eps, t).detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", every("schedule"))

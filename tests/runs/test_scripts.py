@@ -83,6 +83,36 @@ def test_images_come_back_from_their_codes(run):
         loaded.encode(x, "ancestral")
 
 
+def test_what_is_not_said_is_as_the_run_was_trained_with(tmp_path):
+    """A learned variance stays with samplers and likelihoods that are named later; another that is typed wins."""
+    small = ("model=mlp", "model.width=16", "model.blocks=1", "metrics=none", "trainer.max_steps=2", "name=test")
+    code, text = script("train", [*small, "loss=hybrid", "grid=quadratic", "trainer.accelerator=cpu"], tmp_path)
+    assert code == 0, text
+    path = run_folder(tmp_path)
+    more = ("metrics=default", "metrics.distances=false", "metrics.images=8", "metrics.pictures=0")
+    for said, variance in (
+        (("likelihood=exact",), "learned"),
+        (("likelihood.batch=128",), "learned"),
+        (("likelihood=exact", "variance=forward"), "forward"),
+        (("variance=forward",), "forward"),
+    ):
+        code, text = script("evaluate", [f"run={path}", *said, *more], tmp_path)
+        assert code == 0, text
+        newest = records(path)[-1]
+        assert newest["settings"]["likelihood"]["variance"]["_target_"] == f"difflab.variance.{variance.title()}"
+        assert newest[f"test/bits_per_dim_{variance}_clipped"] == newest["test/bits_per_dim"]
+    for said, grid in (
+        (("sampler=heun",), "Quadratic"),
+        (("sampler=unipc",), "LogSNR"),
+        (("grid=trailing",), "Trailing"),
+    ):
+        code, text = script(
+            "evaluate", [f"run={path}", *said, "metrics=none", "metrics.pictures=4", "sampler.steps=4"], tmp_path
+        )
+        assert code == 0, text
+        assert records(path)[-1]["settings"]["sampler"]["grid"]["_target_"] == f"difflab.samplers.{grid}"
+
+
 def test_an_option_brings_what_it_recommends(run):
     """The multistep solvers their grid; and the analytic variance is measured before it is used."""
     loaded = load_run(run)

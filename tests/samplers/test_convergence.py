@@ -12,6 +12,8 @@ from difflab.schedules import VP, Geometric
 from difflab.variance import Posterior
 from tests.conftest import every, gaussian_denoiser
 
+pytestmark = pytest.mark.slow  # long grids
+
 SCHEDULE = VP(beta_min=0.1, beta_max=20.0, t_min=1e-3)
 WEIGHTS, MEANS, STDS = (torch.tensor(c, dtype=torch.float64) for c in ([0.3, 0.7], [-0.5, 0.4], [0.15, 0.25]))
 START = torch.randn(1000, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

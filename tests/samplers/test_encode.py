@@ -16,6 +16,8 @@ from difflab.samplers.sampler import Walk, encode, slerp
 from difflab.variance import Posterior
 from tests.conftest import option
 
+pytestmark = pytest.mark.slow  # long grids
+
 MIXTURE = Mixture([0.2, 0.8], [[-0.6, 0.5], [0.15, -0.125]], [[0.01, 0.02], [0.03, 0.05]])
 CONTINUOUS = ["vp", "flow", "karras"]
 

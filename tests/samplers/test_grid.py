@@ -157,7 +157,7 @@ def test_explicit_is_the_list_and_its_length_is_the_number_of_steps():
     torch.testing.assert_close(grid(Exploding(), 3), times(1, 0.5, 0.1))
     torch.testing.assert_close(option("sampler", "ddim", "grid=explicit").times(LINEAR)[0], times(1.0)[0])
     assert len(option("sampler", "ddim", "grid=explicit", "grid.times=[1,0.5,0.1]").times(LINEAR)) == 3
-    torch.testing.assert_close(Explicit([0.9, 0.3, 0.0])(Flow(0.01), 3), times(0.9, 0.3, 0.01))
+    torch.testing.assert_close(Explicit([1.0, 0.3, 0.0])(Flow(0.01), 3), times(1.0, 0.3, 0.01))
 
 
 @pytest.mark.parametrize("given", [[], [0.5, 0.5], [0.1, 0.5], [1.1, 0.5], [0.5, -0.1], [math.nan], [1.0, math.nan]])
@@ -168,7 +168,15 @@ def test_lists_that_do_not_fall_within_the_schedule_are_refused(given):
 
 def test_two_times_before_the_first_are_refused():
     with pytest.raises(ValueError, match=r"grid\.times: .* t_min = 0.01"):
-        Explicit([0.5, 0.01, 0.0])(Flow(0.01), 3)
+        Explicit([1.0, 0.01, 0.0])(Flow(0.01), 3)
+
+
+def test_lists_begin_where_the_noise_is_that_of_the_prior():
+    """Everywhere on variance-preserving schedules, for data of unit variance; else at t = 1 only."""
+    assert float(Explicit([0.5, 0.3])(LINEAR, 2)[0]) == 0.5
+    for schedule in (Flow(0.01), Exploding()):
+        with pytest.raises(ValueError, match=r"grid\.times: \[0\.5, 0\.3\]; allowed are lists from 1"):
+            Explicit([0.5, 0.3])(schedule, 2)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])

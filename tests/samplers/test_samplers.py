@@ -57,6 +57,7 @@ def mean_and_std(sampler, schedule, mean, std):
     return float(found), float(weights.square().sum().sqrt())
 
 
+@pytest.mark.slow
 @samplers
 @chains
 def test_the_exact_denoiser_of_gaussian_data_gives_the_data(schedule, name):
@@ -134,6 +135,7 @@ def test_ddim_with_eta_1_is_ancestral_with_posterior_variance(schedule, grid, st
 ALL = [option("schedule", schedule) for schedule in options("schedule")]
 
 
+@pytest.mark.slow
 @samplers
 def test_every_schedule_is_sampled_or_refused(name):
     """A refusal names its field; what is not refused gives numbers."""
@@ -307,6 +309,7 @@ def test_the_two_sample_test_finds_what_it_should():
     assert energy_distance_is_nothing(a, 1.25 * c) < 0.01
 
 
+@pytest.mark.slow
 @samplers
 def test_samples_are_those_of_the_data_and_with_a_weaker_score_they_are_not(name):
     """1,000 at the sampler's default steps, against 1,000 of the mixture."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from difflab.likelihood.case import Case
 from difflab.likelihood.decoder import discretised_nats
+from difflab.likelihood.prior import prior_bits
 from difflab.process import transition
 from difflab.schedules import Schedule
 from difflab.variance import Variance
@@ -38,10 +39,7 @@ class Bound:
 
     def prior(self, x0: Tensor) -> Float[Tensor, " batch"]:
         """L_T = KL(q(x_T | x_0) || prior): needs no network."""
-        alpha, sigma, _ = self.schedule.marginal(torch.ones((), dtype=torch.float64, device=x0.device))
-        ratio = (sigma / self.schedule.prior_std) ** 2
-        shift = (alpha / self.schedule.prior_std) ** 2 * x0.double().square().flatten(1).mean(1)
-        return 0.5 * (ratio - 1 - ratio.log() + shift) / math.log(2)
+        return prior_bits(self.schedule, x0)
 
     def times(self, k: Int[Tensor, " batch"], place: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """t_k = k/T, wherever in the step."""

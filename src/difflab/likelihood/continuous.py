@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from difflab.likelihood.decoder import discretised_nats
+from difflab.likelihood.prior import prior_bits
 from difflab.process import expand
 from difflab.schedules import Schedule
 
@@ -28,10 +29,7 @@ class ContinuousBound:
 
     def prior(self, x0: Tensor) -> Float[Tensor, " batch"]:
         """KL(q(x_1 | x_0) || prior): needs no network."""
-        alpha, sigma, _ = self.schedule.marginal(torch.ones((), dtype=torch.float64, device=x0.device))
-        ratio = (sigma / self.schedule.prior_std) ** 2
-        shift = (alpha / self.schedule.prior_std) ** 2 * x0.double().square().flatten(1).mean(1)
-        return 0.5 * (ratio - 1 - ratio.log() + shift) / math.log(2)
+        return prior_bits(self.schedule, x0)
 
     def reconstruction(self, x0: Tensor, eps: Tensor) -> Float[Tensor, " batch"]:
         """-log p(x_0 | x_{t_min}): a discretised Gaussian of std sigma/alpha around x_{t_min}/alpha; needs no network.

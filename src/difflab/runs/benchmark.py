@@ -102,7 +102,7 @@ def bare_step(denoiser: Denoiser, pixels: Tensor, batch_size: int) -> Callable[[
 def overhead(settings: dict[str, Any]) -> Row:
     """Lightning, logging, EMA and progress against a bare loop: the published CIFAR-10 network, steps in turn."""
     quiet_lightning()
-    config = {"seed": 0, "targets": []}
+    config = {"seed": 0, "targets": [], "c_noise": C_NOISE}
     config |= {group: option(group, name, config) for group, name in NETWORK.items()}
     data = RandomImages("", settings["batch_size"], 32, 0, False, 0)
     data.setup()
@@ -127,6 +127,7 @@ def overhead(settings: dict[str, Any]) -> Row:
     return Row("overhead", mine, peer, mine / peer, "1.00", "below 1.05", mine / peer < 1.05, how)
 
 
+C_NOISE = {"_target_": "difflab.models.StepIndex"}
 VARIANCE = {"_target_": "difflab.variance.Posterior"}
 NETWORK = {"model": "unet_cifar10", "schedule": "linear", "prediction": "eps"}
 
@@ -153,7 +154,7 @@ class Timed(nn.Module):
 @torch.inference_mode()
 def sampler(settings: dict[str, Any]) -> Row:
     """A sampler's whole time against that of its network calls: every deterministic one and ancestral, the slowest."""
-    config = {"seed": 0, "targets": [], "grid": option("grid", "uniform", {}), "variance": VARIANCE}
+    config = {"seed": 0, "targets": [], "c_noise": C_NOISE, "grid": option("grid", "uniform", {}), "variance": VARIANCE}
     config |= {group: option(group, name, config) for group, name in NETWORK.items()}
     data = RandomImages("", settings["batch_size"], 32, 0, False, 0)
     data.setup()

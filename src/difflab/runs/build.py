@@ -99,6 +99,18 @@ def wants(node: Mapping[str, Any], field: str, parameter: str, more: list[str]) 
     return parameter in inspect.signature(constructor).parameters
 
 
+def filled(node: Any, offers: Mapping[str, Any], prefixes: tuple[str, ...]) -> Any:
+    """A node with the numbers among the offers that the constructors within it have parameters for."""
+    if not isinstance(node, Mapping):
+        return node
+    plain = {key: filled(value, offers, prefixes) for key, value in node.items()}
+    if node.get("_target_") is None:
+        return plain
+    parameters = inspect.signature(allowed(node["_target_"], "", prefixes)).parameters
+    numbers = {name: value for name, value in offers.items() if isinstance(value, int | float) and name in parameters}
+    return numbers | plain
+
+
 def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | None = None, **offers: Any) -> Any:
     """The object that a config node describes.
 
@@ -107,7 +119,7 @@ def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | No
         field: its name, for messages.
         more: module prefixes allowed beside difflab.
         offers: what only the data or another object knows; passed, as it is, where the constructor has a parameter of
-            the name.
+            the name; numbers also to the constructors of nested nodes.
 
     Raises:
         ConfigError: for a target that is not allowed, and for whatever a constructor refuses.
@@ -124,6 +136,7 @@ def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | No
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         own = ", ".join(name for name in parameters if name not in offers)
         raise ConfigError(f"{field}.{unknown[0]}: unknown; allowed are {own}")
+    plain = {key: filled(value, offers, prefixes) for key, value in plain.items()}
     offers = {name: value for name, value in offers.items() if name in parameters and name not in given}
     try:
         made = instantiate({**plain, "_partial_": True}, _convert_="all")

@@ -89,12 +89,13 @@ class Run:
 
         Args:
             x: in the data's own range, -1 to 1.
-            sampler, steps, values: as for `sample`; one that draws no noise on its way.
+            sampler, steps, values: as for `sample`; one that draws no noise on its way. x0 is not clipped unless the
+                values say so: clipped steps cannot be undone.
 
         Raises:
             ConfigError: for a sampler that draws noise.
         """
-        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
+        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, {"clip": False} | values)
         denoise = self.parts.denoiser
         pieces = x.float().to(denoise.device).split(self.config["generation"]["chunk"])
         try:
@@ -110,8 +111,9 @@ class Run:
             codes: of `encode`, or standard normal numbers times the schedule's `prior_std`.
             sampler, steps, values: as for `sample`.
         """
-        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
+        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, {"clip": False} | values)
         denoise = self.parts.denoiser
+        measure(chosen, denoise, self.parts.data)
         pieces = codes.float().to(denoise.device).split(self.config["generation"]["chunk"])
         seed, images = self.config["generation"]["seed"], []
         for i, piece in enumerate(pieces):

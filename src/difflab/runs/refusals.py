@@ -39,12 +39,12 @@ class Choices:
 
     def bounds(self) -> bool:
         """Whether the loss is the bound, or has it as a part."""
-        return isinstance(self.loss, Vlb | Hybrid)
+        return isinstance(getattr(self.loss, "base", self.loss), Vlb | Hybrid)
 
-    def lacks_outputs(self) -> bool:
-        """Whether a sampler or a bound wants a variance that the network does not say."""
+    def unsaid(self) -> Variance | None:
+        """A variance that a sampler or a bound wants and the network does not say."""
         wanted = [getattr(part, "variance", None) for part in (self.sampler, self.likelihood, self.loss)]
-        return max(v.outputs for v in wanted if v is not None) > self.variance.outputs if any(wanted) else False
+        return next((v for v in wanted if v is not None and v.outputs > self.variance.outputs), None)
 
 
 class Refusal(NamedTuple):
@@ -75,6 +75,11 @@ TABLE = (
         "allowed are uniform, stratified, weighted, importance",
     ),
     Refusal(
+        "loss",
+        lambda c: isinstance(c.loss, Hybrid) and c.schedule.T is None,
+        "hybrid adds the bound of a chain, and this schedule has no T steps; allowed is vlb",
+    ),
+    Refusal(
         "variance",
         lambda c: c.loss is not None and c.variance.outputs > 0 and not c.bounds(),
         "only the bound has a gradient for the variance, and this loss has no bound in it; "
@@ -82,7 +87,7 @@ TABLE = (
     ),
     Refusal(
         "variance",
-        lambda c: c.variance.outputs > 0 and c.schedule.T is None,
+        lambda c: c.loss is not None and c.variance.outputs > 0 and c.schedule.T is None,
         "in continuous time beta and beta~ are the same, so there is nothing to learn between them; "
         "allowed are posterior, forward",
     ),
@@ -93,13 +98,8 @@ TABLE = (
     ),
     Refusal(
         "variance",
-        lambda c: c.lacks_outputs(),
+        lambda c: c.unsaid() is not None,
         "this network was trained without outputs for a variance; allowed are posterior, forward, analytic",
-    ),
-    Refusal(
-        "loss",
-        lambda c: isinstance(c.loss, Hybrid) and c.schedule.T is None,
-        "hybrid adds the bound of a chain, and this schedule has no T steps; allowed is vlb",
     ),
     Refusal(
         "loss",
@@ -122,7 +122,11 @@ def refuse(choices: Choices) -> None:
     """
     for field, when, why in TABLE:
         if when(choices):
-            part = {"prediction": choices.parameterisation, "likelihood": choices.likelihood}.get(field)
+            of_loss = getattr(choices.loss, "variance", None)
+            part = {
+                "prediction": choices.parameterisation,
+                "variance": choices.unsaid() or (of_loss if isinstance(of_loss, Analytic) else None),
+            }.get(field)
             chosen = part if part is not None else getattr(choices, field)
             raise ConfigError(
                 f"{field}: {type(chosen).__name__} with schedule {type(choices.schedule).__name__}: {why}"

@@ -62,6 +62,7 @@ ORDERED = (
     ("schedule.beta_min", "schedule.beta_max"),
     ("schedule.log_snr_min", "schedule.log_snr_max"),
     ("schedule.start", "schedule.end"),
+    ("c_noise.lowest", "c_noise.highest"),
     ("times.log_snr_min", "times.log_snr_max"),
 )
 
@@ -80,6 +81,8 @@ RANGES: dict[str, Range] = {
     "data.size": COUNT,
     "data.channels": Range("1 or 3", lambda v: v in (1, 3)),
     "data.test_fraction": BETWEEN,
+    "c_noise.highest": FINITE,
+    "c_noise.lowest": FINITE,
     "model.channels": COUNT,
     "model.width": COUNT,
     "model.blocks": COUNT,

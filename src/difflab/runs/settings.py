@@ -41,6 +41,14 @@ def with_choices(config: str, arguments: list[str]) -> list[str]:
     return [*(f"{g}={choices[g]}" for g in needed if g in choices), *arguments]
 
 
+def recommended(group: str, name: str) -> set[str]:
+    """The groups in which an option recommends others."""
+    path = CONFIGS / group / f"{name}.yaml"
+    node: Any = OmegaConf.load(path) if path.is_file() else {}
+    entries = node.get("defaults", [])
+    return {key.removeprefix("override /").split("@")[0] for e in entries if not isinstance(e, str) for key in e}
+
+
 def changes(run_config: Mapping[str, Any], composed: DictConfig, overrides: list[str]) -> dict[str, Any]:
     """Sections of the run's config that the command line replaces, resolved.
 
@@ -55,7 +63,9 @@ def changes(run_config: Mapping[str, Any], composed: DictConfig, overrides: list
     for group in GROUPS:
         keys = [key for key in said if key.startswith(f"{group}.")]
         if group in said and group not in ADDED:
-            changed[group] = plain[group]
+            theirs = [g for g in SHARED if g not in said and g not in recommended(group, said[group].split("=", 1)[1])]
+            own = {g: run_config[g] for g in theirs if plain[group] and g in plain[group] and g in run_config}
+            changed[group] = plain[group] | own if own else plain[group]
         elif keys:
             node = OmegaConf.create(dict(run_config[group]))
             for key in keys:

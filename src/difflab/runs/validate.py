@@ -130,6 +130,9 @@ def validate(config: DictConfig, config_name: str, choices: dict[str, str]) -> N
         if field not in known:
             raise ConfigError(unknown(field, known))
         default = known[field]
+        group = field.rpartition(".")[2]
+        if isinstance(value, str) and str(default) == f"${{{group}}}":
+            raise ConfigError(f"{field}: {value}; it is that of the whole run: choose it by {group}={value}")
         if not fits(value, default):
             words = WORDS[type(default)]
             if isinstance(default, list) and default:

@@ -1,6 +1,6 @@
 """The LightningModule: a denoiser, a loss, and the rule that draws times and noise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite
 
 import torch
@@ -13,7 +13,8 @@ from difflab.losses import Loss, Noised
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
 from difflab.randomness import normal, stream, torch_seed
-from difflab.times import Drawn, Observer, Stratified, Times
+from difflab.schedules import Schedule
+from difflab.times import Drawn, Observer, Stratified, Times, spread
 from difflab.training.optim import Optim
 
 
@@ -44,7 +45,7 @@ class Diffusion(LightningModule):
         self.checked = 0
         self.last_checkpoint = "none yet"
 
-    def noised(self, batch: Batch, purpose: str, times: Times) -> tuple[Noised, Drawn]:
+    def noised(self, batch: Batch, purpose: str, times: Callable[[Tensor, Schedule], Drawn]) -> tuple[Noised, Drawn]:
         """The batch at random times, and the times of the whole global batch; `purpose` names the random streams."""
         rows = slice(batch.first, batch.first + len(batch.pixels))
         uniform = torch.from_numpy(stream(self.seed, purpose, "times", batch.step).random(batch.total))
@@ -108,12 +109,16 @@ class Diffusion(LightningModule):
             "try a lower optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32-true"
         )
 
+    def val_times(self, uniform: Tensor, schedule: Schedule) -> Drawn:
+        """Times spread evenly over the density of the objective, which is uniform where theirs is divided out."""
+        return Stratified()(uniform, schedule) if self.times.unbiased else self.times(spread(uniform), schedule)
+
     def on_validation_epoch_start(self) -> None:
         self.val_sum = torch.zeros(2, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The training loss on held-out images, with the same noise each time and times spread evenly."""
-        noised, _ = self.noised(batch, "val", Stratified())
+        noised, _ = self.noised(batch, "val", self.val_times)
         losses = self.loss(self.denoiser, noised, self.denoiser.schedule)
         self.val_sum += torch.stack([losses.double().sum(), losses.new_tensor(len(losses), dtype=torch.float64)])
 
