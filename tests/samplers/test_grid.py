@@ -171,14 +171,6 @@ def test_two_times_before_the_first_are_refused():
         Explicit([1.0, 0.01, 0.0])(Flow(0.01), 3)
 
 
-def test_lists_begin_where_the_noise_is_that_of_the_prior():
-    """Everywhere on variance-preserving schedules, for data of unit variance; else at t = 1 only."""
-    assert float(Explicit([0.5, 0.3])(LINEAR, 2)[0]) == 0.5
-    for schedule in (Flow(0.01), Exploding()):
-        with pytest.raises(ValueError, match=r"grid\.times: \[0\.5, 0\.3\]; allowed are lists from 1"):
-            Explicit([0.5, 0.3])(schedule, 2)
-
-
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
 def test_karras_needs_positive_numbers(value):
     with pytest.raises(ValueError, match=r"grid\.rho: "):

@@ -322,3 +322,17 @@ def test_samples_are_those_of_the_data_and_with_a_weaker_score_they_are_not(name
         chances.append(energy_distance_is_nothing(sampler.sample(denoise, schedule, noise_of(0, 1000, 2)), data))
     assert chances[0] > 0.01
     assert chances[1] < 0.01
+
+
+@pytest.mark.parametrize("name", [n for n in options("sampler") if n != "ode"])
+def test_a_grid_begins_where_the_noise_is_that_of_the_prior(name):
+    """Everywhere on variance-preserving schedules; else at t = 1, or where the start is forgotten."""
+    sampler = option("sampler", name, "grid=explicit", "grid.times=[0.5,0.3]")
+    sampler.check_start(option("schedule", "linear"))
+    for schedule in (option("schedule", "flow"), option("schedule", "karras")):
+        if name == "langevin":
+            sampler.check_start(schedule)
+        else:
+            with pytest.raises(ValueError, match=r"grid\.times: the first is 0\.5; allowed is 1"):
+                sampler.check_start(schedule)
+    option("sampler", name, "grid=explicit", "grid.times=[1.0,0.3]").check_start(option("schedule", "karras"))

@@ -68,6 +68,7 @@ def sampler_of(config: Mapping[str, Any], denoiser: Denoiser) -> Sampler:
     sampler = build(config["sampler"], "sampler", list(config["targets"]))
     try:
         sampler.calls(denoiser.schedule)
+        sampler.check_start(denoiser.schedule)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return sampler

@@ -149,7 +149,7 @@ class Explicit:
 
     Raises:
         ValueError: for an empty list, one that leaves [0, 1] or does not fall; when called, for more than one time at
-            or below t_min, and for a first time below 1 unless the schedule preserves the variance.
+            or below t_min.
     """
 
     def __init__(self, times: Sequence[float]) -> None:
@@ -160,13 +160,6 @@ class Explicit:
 
     def __call__(self, schedule: Schedule, steps: int) -> Float[Tensor, " steps"]:
         t = self.times.clamp(min=schedule.t_min)
-        with torch.no_grad():
-            first = schedule.marginal(t[:1])
-        if t[0] < 1 and abs(float(first.alpha) ** 2 + float(first.sigma) ** 2 - 1) > 1e-6:
-            raise ValueError(
-                f"grid.times: {self.times.tolist()}; allowed are lists from 1: only there has this schedule "
-                "noise as wide as its prior"
-            )
         if len(t) > 1 and t[-2] <= t[-1]:
             raise ValueError(f"grid.times: {self.times.tolist()}; allowed is only one below t_min = {schedule.t_min:g}")
         return t

@@ -48,6 +48,9 @@ class Langevin(Sampler):
             )
         return times
 
+    def check_start(self, schedule: Schedule) -> None:
+        """Any start will do: the steps of a level forget it."""
+
     def calls(self, schedule: Schedule) -> int:
         return len(self.times(schedule)) * self.inner + 1
 

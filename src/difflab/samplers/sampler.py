@@ -139,6 +139,20 @@ class Sampler(ABC):
         """Network calls for a sample; None for a solver that chooses its own steps."""
         return len(self.times(schedule))
 
+    def check_start(self, schedule: Schedule) -> None:
+        """Whether noise as wide as the prior is what the schedule has at the first time of the grid.
+
+        Raises:
+            ValueError: for a first time below 1 on a schedule that does not preserve the variance.
+        """
+        first = float(self.times(schedule)[0])
+        with torch.no_grad():
+            alpha, sigma, _ = schedule.marginal(torch.tensor(first, dtype=torch.float64))
+        if first < 1 and abs(float(alpha**2 + sigma**2) - 1) > 1e-6:
+            raise ValueError(
+                f"grid.times: the first is {first:g}; allowed is 1: elsewhere the noise is not as wide as the prior"
+            )
+
     def sample(
         self,
         denoise: Denoiser,
