@@ -45,6 +45,7 @@ def test_the_optimizer_takes_the_rate_of_its_step():
     assert rates == pytest.approx([recipe(warmup_steps=2).factor(step, 4) for step in range(4)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("trainer.accumulate_grad_batches=3",)])
 def test_a_run_logs_the_rate_by_optimizer_steps(options, tmp_path):
     code, text = train(*options, "optim.warmup_steps=5", "optim.lr=0.01", folder=tmp_path)
@@ -55,6 +56,7 @@ def test_a_run_logs_the_rate_by_optimizer_steps(options, tmp_path):
     assert rates == pytest.approx({step: 0.01 * optim.factor(step, 12) for step in rates})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "32-true"])
 @pytest.mark.parametrize("clip", ["1.0", "null"])
 def test_every_precision_trains_with_and_without_clipping(precision, clip, tmp_path):
