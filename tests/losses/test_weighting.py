@@ -13,6 +13,9 @@ from difflab.schedules import Geometric
 from tests.conftest import Formula, every, option, options
 
 
+pytestmark = pytest.mark.slow  # every weight on every schedule with every prediction
+
+
 def plain(c):
     """(eps error / error of the output)^-2, written out for each prediction."""
     a, s = c.alpha, c.sigma

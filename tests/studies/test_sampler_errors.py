@@ -20,6 +20,9 @@ from difflab.studies.sampler_errors import MIXTURE, Study, main, quantiles
 from tests.conftest import options
 
 
+pytestmark = pytest.mark.slow  # samples of every kind
+
+
 def study(folder: Path, *overrides: str) -> Path:
     """The picture of the command with these settings."""
     picture = folder / "new" / "errors.png"

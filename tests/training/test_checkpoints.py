@@ -42,6 +42,7 @@ def test_a_resume_starts_from_the_newest_whole_checkpoint(tmp_path):
     assert len(complaints) == 1 and "last.ckpt: is damaged" in complaints[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_saves_leaves_no_half_checkpoint_behind(tmp_path):
     code, _ = train(folder=tmp_path, kill=("saving", 6, 9))
     assert code == -9
