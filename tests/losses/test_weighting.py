@@ -12,7 +12,6 @@ from difflab.process import diffuse
 from difflab.schedules import Geometric
 from tests.conftest import Formula, every, option, options
 
-
 pytestmark = pytest.mark.slow  # every weight on every schedule with every prediction
 
 

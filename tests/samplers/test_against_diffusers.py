@@ -25,7 +25,7 @@ from difflab.samplers import DDIM, Ancestral, DPMSolver, Heun, Leading, Trailing
 from difflab.variance import Forward, Posterior
 from tests.conftest import Formula, option
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 SCHEDULES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 SPACINGS = {"leading": Leading(), "trailing": Trailing()}

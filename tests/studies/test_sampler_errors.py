@@ -19,7 +19,6 @@ from difflab.runs.paths import CONFIGS
 from difflab.studies.sampler_errors import MIXTURE, Study, main, quantiles
 from tests.conftest import options
 
-
 pytestmark = pytest.mark.slow  # samples of every kind
 
 
