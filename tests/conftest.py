@@ -16,7 +16,6 @@ CHECKED = (
     "schedules",
     "process",
     "prediction",
-    "variance",
     "likelihood",
     "losses",
     "times",

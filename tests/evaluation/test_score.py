@@ -6,7 +6,7 @@ import torch
 from difflab.evaluation import Scorer
 from difflab.likelihood import Bound, Exact, Stratified
 from difflab.prediction import X0, Denoiser
-from difflab.variance import Forward, Posterior
+from difflab.process import Forward, Posterior
 from tests.conftest import Formula, gaussian_denoiser, option
 
 T = 30

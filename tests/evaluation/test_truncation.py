@@ -8,7 +8,7 @@ from difflab.evaluation import Scorer
 from difflab.evaluation.truncation import Truncation, choose, decoder_bits, truncated_bits
 from difflab.likelihood import Bound, Exact, Stratified, discretised_nats
 from difflab.prediction import X0, Denoiser
-from difflab.variance import Posterior
+from difflab.process import Posterior
 from tests.conftest import Formula, gaussian_denoiser, option
 
 T = 80

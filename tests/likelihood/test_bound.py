@@ -6,9 +6,8 @@ from torch.distributions import Normal, kl_divergence
 
 from difflab.likelihood import Bound, discretised_nats
 from difflab.prediction import Denoiser, Eps
-from difflab.process import diffuse
+from difflab.process import Forward, Learned, Posterior, diffuse
 from difflab.schedules import Cosine, Linear, ZeroTerminalSnr
-from difflab.variance import Forward, Learned, Posterior
 from tests.conftest import Exploding, Formula, every, gaussian_denoiser, option, options, printed
 
 CHAINS = [schedule for schedule in every("schedule") if schedule.values[0].T is not None]

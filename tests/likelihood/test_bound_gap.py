@@ -10,8 +10,8 @@ from torch.distributions import Normal
 from difflab.likelihood import Bound
 from difflab.likelihood.decoder import gaussian_nats
 from difflab.models import Mixture
+from difflab.process import Forward, Posterior
 from difflab.schedules import Linear, Marginal
-from difflab.variance import Forward, Posterior
 from tests.conftest import printed
 
 WEIGHTS, MEANS, STDS = torch.tensor([[0.3, 0.7], [-1.0, 0.8], [0.2, 0.4]], dtype=torch.float64)

@@ -8,10 +8,9 @@ from torch.distributions import Normal, kl_divergence
 
 from difflab.likelihood import Bound, ContinuousBound
 from difflab.prediction import Denoiser
-from difflab.process import diffuse
+from difflab.process import Posterior, diffuse
 from difflab.schedules import VP, Flow
 from difflab.schedules.chain import Chain
-from difflab.variance import Posterior
 from tests.conftest import Formula, every, option, options
 
 SCHEDULES = [schedule for schedule in every("schedule") if schedule.values[0].T is None]

@@ -4,8 +4,7 @@ from torch import nn
 
 from difflab.losses import Hybrid, Noised, Simple, Vlb
 from difflab.prediction import Denoiser, Eps
-from difflab.process import diffuse
-from difflab.variance import Forward, Learned, Posterior
+from difflab.process import Forward, Learned, Posterior, diffuse
 from tests.conftest import every, option, options
 
 

@@ -6,10 +6,9 @@ import torch
 from difflab.likelihood import Bound, ContinuousBound, discretised_nats
 from difflab.losses import Noised, Simple, Vlb
 from difflab.prediction import Denoiser, Eps
-from difflab.process import diffuse
+from difflab.process import Forward, Posterior, diffuse
+from difflab.process import Learned as LearnedVariance
 from difflab.schedules import Learned
-from difflab.variance import Forward, Posterior
-from difflab.variance import Learned as LearnedVariance
 from tests.conftest import Formula, every, gaussian_denoiser, option, options
 
 CHAINS = [name for name in options("schedule") if option("schedule", name).T is not None]

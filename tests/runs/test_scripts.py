@@ -13,8 +13,8 @@ from PIL import Image
 
 from difflab import load_run
 from difflab.errors import ConfigError
+from difflab.process import Posterior
 from difflab.samplers import DDIM, Uniform
-from difflab.variance import Posterior
 
 sys.path.insert(0, str(Path(__file__).parent))
 from children import read, run_folder, script
@@ -99,7 +99,7 @@ def test_what_is_not_said_is_as_the_run_was_trained_with(tmp_path):
         code, text = script("evaluate", [f"run={path}", *said, *more], tmp_path)
         assert code == 0, text
         newest = records(path)[-1]
-        assert newest["settings"]["likelihood"]["variance"]["_target_"] == f"difflab.variance.{variance.title()}"
+        assert newest["settings"]["likelihood"]["variance"]["_target_"] == f"difflab.process.{variance.title()}"
         assert newest[f"test/bits_per_dim_{variance}_clipped"] == newest["test/bits_per_dim"]
     for said, grid in (
         (("sampler=heun",), "Quadratic"),
@@ -120,7 +120,7 @@ def test_an_option_brings_what_it_recommends(run):
     assert type(solver.grid).__name__ == "LogSNR"
     assert loaded.sample(3, "unipc", steps=5).isfinite().all()
     assert (
-        loaded.sample(3, "ddim", steps=5, variance={"_target_": "difflab.variance.Analytic", "points": 8})
+        loaded.sample(3, "ddim", steps=5, variance={"_target_": "difflab.process.Analytic", "points": 8})
         .isfinite()
         .all()
     )

@@ -21,8 +21,8 @@ from diffusers import (
 )
 
 from difflab.prediction import Denoiser, Eps
+from difflab.process import Forward, Posterior
 from difflab.samplers import DDIM, Ancestral, DPMSolver, Heun, Leading, Trailing, UniPC
-from difflab.variance import Forward, Posterior
 from tests.conftest import Formula, option
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]

@@ -7,9 +7,9 @@ import torch
 
 from difflab.models import Mixture, Oracle
 from difflab.prediction import X0, Denoiser
+from difflab.process import Posterior
 from difflab.samplers import DDIM, DPMSolver, Heun, LogSNR, UniPC, Walk
 from difflab.schedules import VP, Geometric
-from difflab.variance import Posterior
 from tests.conftest import every, gaussian_denoiser
 
 pytestmark = pytest.mark.slow  # long grids

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from difflab.prediction import X0, Denoiser
+from difflab.process import Posterior
 from difflab.samplers import DDIM, Ancestral, DPMSolver, LogSNR, Uniform, Walk, encode
 from difflab.schedules import VP, Flow, ZeroTerminalSnr
-from difflab.variance import Posterior
 from tests.conftest import Formula, every, gaussian_denoiser, option
 
 SMOOTH = VP(beta_min=0.1, beta_max=20.0, t_min=1e-3)

@@ -7,13 +7,13 @@ import torch
 
 from difflab.models import Mixture, Oracle
 from difflab.prediction import Denoiser, V
+from difflab.process import Posterior
 from difflab.samplers.ancestral import Ancestral
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.grid import Uniform
 from difflab.samplers.heun import Heun
 from difflab.samplers.ode import ODE
 from difflab.samplers.sampler import Walk, encode, slerp
-from difflab.variance import Posterior
 from tests.conftest import option
 
 pytestmark = pytest.mark.slow  # long grids

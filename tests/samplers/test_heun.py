@@ -8,11 +8,11 @@ import torch
 
 from difflab.models import Gaussian, Mixture, Oracle
 from difflab.prediction import Denoiser, V
+from difflab.process import Posterior
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.grid import Trailing, Uniform
 from difflab.samplers.heun import Heun
 from difflab.schedules import ZeroTerminalSnr
-from difflab.variance import Posterior
 from tests.conftest import every, option, printed
 
 MIXTURE = Mixture([0.2, 0.8], [[-0.6, 0.5], [0.15, -0.125]], [[0.01, 0.02], [0.03, 0.05]])

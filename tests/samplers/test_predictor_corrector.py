@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from difflab.prediction import X0, Denoiser
+from difflab.process import Forward, Posterior
 from difflab.samplers.ancestral import Ancestral
 from difflab.samplers.grid import Explicit, Uniform
 from difflab.samplers.predictor_corrector import PredictorCorrector
 from difflab.schedules import VP, Flow, Geometric, Linear
-from difflab.variance import Forward, Posterior
 from tests.conftest import Formula, gaussian_denoiser, option
 
 SCHEDULES = {

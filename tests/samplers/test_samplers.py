@@ -7,11 +7,11 @@ import torch
 
 from difflab.models import Mixture, Oracle
 from difflab.prediction import X0, Denoiser, Eps
+from difflab.process import Forward, Posterior
 from difflab.samplers.ancestral import Ancestral
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.grid import Leading, Trailing, Uniform
 from difflab.schedules import Cosine, Linear
-from difflab.variance import Forward, Posterior
 from tests.conftest import Exploding, Formula, composed, every, gaussian_denoiser, option, options
 
 LINEAR = Linear(1000, beta_first=1e-4, beta_last=0.02)

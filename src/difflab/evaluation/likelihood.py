@@ -10,8 +10,8 @@ from difflab.evaluation.score import Scorer
 from difflab.evaluation.truncation import choose, truncated_bits
 from difflab.likelihood import Bound, Cells, Estimate, Scored
 from difflab.prediction import Denoiser
+from difflab.process import Forward, Posterior, Variance
 from difflab.schedules import Schedule
-from difflab.variance import Forward, Posterior, Variance
 
 HELD_OUT = 128
 

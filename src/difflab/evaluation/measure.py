@@ -7,8 +7,8 @@ import torch
 
 from difflab.data import ImageData
 from difflab.prediction import Denoiser
+from difflab.process import Variance
 from difflab.randomness import normal, stream
-from difflab.variance import Variance
 
 IMAGES = 256
 

@@ -9,9 +9,8 @@ from torch import Tensor
 from difflab.likelihood.case import Case
 from difflab.likelihood.decoder import discretised_nats
 from difflab.likelihood.prior import prior_bits
-from difflab.process import transition
+from difflab.process import Variance, transition
 from difflab.schedules import Schedule
-from difflab.variance import Variance
 
 
 class Bound:

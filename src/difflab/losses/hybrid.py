@@ -10,9 +10,8 @@ from torch import Tensor
 from difflab.losses.noised import Noised, square_error
 from difflab.losses.vlb import Vlb
 from difflab.prediction import Denoiser
-from difflab.process import expand
+from difflab.process import Variance, expand
 from difflab.schedules import Schedule
-from difflab.variance import Variance
 
 
 class Hybrid:

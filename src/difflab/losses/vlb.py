@@ -10,9 +10,8 @@ from difflab.likelihood.bound import Bound
 from difflab.likelihood.continuous import ContinuousBound
 from difflab.losses.noised import Noised
 from difflab.prediction import Denoiser, Prediction
-from difflab.process import transition
+from difflab.process import Posterior, Variance, transition
 from difflab.schedules import Learned, Schedule
-from difflab.variance import Posterior, Variance
 
 
 class Vlb:

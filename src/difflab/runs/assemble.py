@@ -11,11 +11,11 @@ from difflab.errors import ConfigError
 from difflab.evaluation import Likelihood, Protocol
 from difflab.features import Extractor
 from difflab.prediction import Denoiser
+from difflab.process import Variance
 from difflab.runs.build import build, wants
 from difflab.runs.refusals import Choices, refuse
 from difflab.samplers import Sampler
 from difflab.schedules import Schedule
-from difflab.variance import Variance
 
 
 @dataclass

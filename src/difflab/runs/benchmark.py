@@ -128,7 +128,7 @@ def overhead(settings: dict[str, Any]) -> Row:
 
 
 C_NOISE = {"_target_": "difflab.models.StepIndex"}
-VARIANCE = {"_target_": "difflab.variance.Posterior"}
+VARIANCE = {"_target_": "difflab.process.Posterior"}
 NETWORK = {"model": "unet_cifar10", "schedule": "linear", "prediction": "eps"}
 
 

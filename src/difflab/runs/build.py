@@ -28,7 +28,6 @@ ROOMS = (
     "schedules",
     "times",
     "training",
-    "variance",
 )
 PREFIXES = (
     *(f"difflab.{room}" for room in ROOMS),

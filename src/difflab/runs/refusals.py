@@ -9,10 +9,10 @@ import torch
 from difflab.errors import ConfigError
 from difflab.losses import Hybrid, Loss, Vlb
 from difflab.prediction import Parameterisation
+from difflab.process import Analytic, Variance
 from difflab.samplers import Sampler
 from difflab.schedules import Schedule
 from difflab.times import Times
-from difflab.variance import Analytic, Variance
 
 
 @dataclass(frozen=True)

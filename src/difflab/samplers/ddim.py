@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from difflab.prediction import Prediction
+from difflab.process import Analytic, Variance
 from difflab.samplers.grid import Grid
 from difflab.samplers.sampler import Noise, Sampler, Step
-from difflab.variance import Analytic, Variance
 
 
 class DDIM(Sampler):

@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from difflab.prediction import Prediction
+from difflab.process import Variance
 from difflab.samplers.ancestral import Ancestral
 from difflab.samplers.grid import Grid
 from difflab.samplers.sampler import Noise, Step
 from difflab.schedules import Schedule
-from difflab.variance import Variance
 
 
 class PredictorCorrector(Ancestral):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from difflab.process import Transition, diffuse
+from difflab.process.conditionals import Transition, diffuse
 from difflab.schedules import Schedule
 
 

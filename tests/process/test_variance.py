@@ -8,12 +8,11 @@ import torch
 from difflab.likelihood import Bound
 from difflab.models import Mixture, Oracle
 from difflab.prediction import X0, Denoiser
-from difflab.process import diffuse, transition
+from difflab.process import Analytic, Forward, Learned, Posterior, diffuse, transition
 from difflab.samplers.ancestral import Ancestral
 from difflab.samplers.ddim import DDIM
 from difflab.samplers.grid import Uniform
 from difflab.schedules import VP, Cosine, Flow, Geometric, Linear, ZeroTerminalSnr
-from difflab.variance import Analytic, Forward, Learned, Posterior
 from tests.conftest import every, gaussian_denoiser, option
 
 STD = 0.5

@@ -1,4 +1,4 @@
-"""The Gaussian process of any schedule: q(x_t | x_0), q(x_t | x_s), q(x_s | x_t, x_0), and the reverse variances.
+"""q(x_t | x_0), q(x_t | x_s) and q(x_s | x_t, x_0) of any schedule.
 
 One formula serves the full chain and every sub-grid of it, so a respaced chain needs no class of its own. All
 coefficients are float64 functions of the times; they are cast when they meet an image.
