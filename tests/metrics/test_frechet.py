@@ -1,9 +1,10 @@
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from difflab.errors import ConfigError
-from difflab.metrics import Moments, frechet_distance
+from difflab.metrics import Moments, Reference, frechet_distance, moments
 
 
 def gaussian(seed, d):
@@ -59,20 +60,30 @@ def test_streamed_moments_are_those_of_one_pass(features, size):
     torch.testing.assert_close(covariance, features.double().T.cov(), rtol=1e-9, atol=1e-9)
 
 
-def test_moments_of_processes_add_up(features):
-    """What torchmetrics sums over processes are these three states."""
-    whole, halves = Moments(8), [Moments(8), Moments(8)]
-    whole.update(features)
-    for state, part in zip(halves, features.split(300), strict=True):
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_moments_of_processes_are_merged(features):
+    """What torchmetrics gathers are the states of all; one of the processes had nothing to do."""
+    parts = [Moments(8, sync_on_compute=False) for _ in range(2)]
+    for state, part in zip(parts, features.split(300), strict=True):
         state.update(part)
-    merged = Moments(8)
-    for name in ("count", "total", "outer"):
-        setattr(merged, name, getattr(halves[0], name) + getattr(halves[1], name))
-    merged.update(features[:0])
-    for ours, theirs in zip(merged.compute(), whole.compute(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-9)
-    assert set(whole._reductions) == {"count", "total", "outer"}
-    assert all(reduce is whole._reductions["count"] for reduce in whole._reductions.values())
+
+    def gather(state, group):
+        return [parts[0].sums, state, parts[1].sums]
+
+    idle = Moments(8, dist_sync_fn=gather, distributed_available_fn=lambda: True)
+    for ours, theirs in zip(idle.compute(), moments(features), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_what_features_have_in_common_cancels(features, size):
+    """Beside an offset of 1e6 sums of plain squares keep no digit of variances of 1e-6."""
+    features = features.double()
+    expected = (1e-3 * features).T.cov()
+    state = Moments(8)
+    for part in (1e6 + 1e-3 * features).split(size):
+        state.update(part)
+    torch.testing.assert_close(state.compute()[1], expected, rtol=1e-5, atol=1e-11)
 
 
 def test_reset_forgets(features):
@@ -83,16 +94,56 @@ def test_reset_forgets(features):
     torch.testing.assert_close(state.compute()[0], features.double().mean(0), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("n", [1, 7, 8])
-def test_as_few_images_as_features_are_refused(features, n):
-    state = Moments(8)
-    state.update(features[:n])
-    with pytest.raises(ConfigError, match=rf"metrics\.samples: {n} images; .* 8 features needs more than 8"):
-        state.compute()
+@pytest.mark.parametrize("n", [2, 7, 8])
+def test_as_few_images_as_features_are_refused_unless_forced(features, n):
+    with pytest.raises(ConfigError, match=rf"metrics\.samples: {n} images; .* 8 features .*metrics\.force=true"):
+        moments(features[:n])
+    _, covariance = moments(features[:n], force=True)
+    torch.testing.assert_close(covariance, features[:n].double().T.cov(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_one_image_has_no_covariance(features, force):
+    with pytest.raises(ConfigError, match=r"metrics\.samples: 1 images"):
+        moments(features[:1], force=force)
 
 
 def test_one_image_more_than_features_is_enough(features):
-    state = Moments(8)
-    state.update(features[:9])
-    _, covariance = state.compute()
+    mean, covariance = moments(features[:9])
+    torch.testing.assert_close(mean, features[:9].double().mean(0), rtol=1e-12, atol=0)
     torch.testing.assert_close(covariance, features[:9].double().T.cov(), rtol=1e-9, atol=1e-9)
+
+
+def test_more_images_than_a_batch_are_counted_through(features, monkeypatch):
+    monkeypatch.setattr("difflab.metrics.frechet.BATCH", 64)
+    torch.testing.assert_close(moments(features)[1], features.double().T.cov(), rtol=1e-9, atol=1e-9)
+    features[[400, 450], 3] = torch.nan
+    with pytest.raises(ConfigError, match=r"2 of the 500 images .*image 400;"):
+        moments(features)
+
+
+@pytest.mark.parametrize(("n", "d"), [(500, 8), (300, 64), (40, 64)])
+def test_it_equals_torch_fidelity(n, d):
+    """On the same features, also where covariances have not full rank."""
+    draw = torch.Generator().manual_seed(d)
+    mix = torch.randn(d, d, generator=draw) / d**0.5
+    ours = [torch.randn(n, d, generator=draw), (torch.randn(n, d, generator=draw) @ mix + 0.1).relu()]
+    theirs = fid_statistics_to_metric(*(fid_features_to_statistics(f) for f in ours), verbose=False)
+    found = frechet_distance(*moments(ours[0], force=True), *moments(ours[1], force=True))
+    assert found == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
+
+
+def test_a_reference_serves_many_distances():
+    reference = Reference(*gaussian(0, 16))
+    for seed in (1, 2):
+        expected = frechet_distance(*gaussian(seed, 16), *gaussian(0, 16))
+        assert reference.distance(*gaussian(seed, 16)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_threads_of_the_caller_are_given_back():
+    torch.set_num_threads(2)
+    try:
+        frechet_distance(*gaussian(0, 4), *gaussian(1, 4))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

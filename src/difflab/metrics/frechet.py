@@ -1,5 +1,7 @@
 """The Frechet distance between two sets of features, each taken for a Gaussian."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,56 +10,132 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from difflab.errors import ConfigError
+from difflab.metrics.checks import check
+
+BATCH = 8192  # features that are in float64 at a time
 
 
 def frechet_distance(
     mean_a: Float[Tensor, " d"], cov_a: Float[Tensor, "d d"], mean_b: Float[Tensor, " d"], cov_b: Float[Tensor, "d d"]
 ) -> float:
-    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson & Landau, 1982; FID: Heusel et al., 2017, Eq. 6).
+    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson & Landau, 1982; FID: Heusel et al., 2017, Eq. 6)."""
+    return Reference(mean_b, cov_b).distance(mean_a, cov_a)
 
-    The trace of the root of A B equals that of the symmetric A^(1/2) B A^(1/2), so two symmetric
-    eigen-decompositions in float64 suffice.
+
+class Reference:
+    """The Gaussian that many distances are taken to: the root of its covariance is computed once.
+
+    The trace of the root of A B equals that of the symmetric B^(1/2) A B^(1/2), so that one symmetric
+    eigen-decomposition for the reference and the eigenvalues of one symmetric matrix for each distance suffice,
+    in float64; covariances need not have full rank.
     """
-    values, vectors = torch.linalg.eigh(cov_a.double())
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ cov_b.double() @ root).clamp(min=0).sqrt().sum()
-    shift = (mean_a.double() - mean_b.double()).square().sum()
-    return float(shift + cov_a.double().trace() + cov_b.double().trace() - 2 * cross)
+
+    def __init__(self, mean: Float[Tensor, " d"], cov: Float[Tensor, "d d"]) -> None:
+        self.mean, self.cov = mean.double(), cov.double()
+        with one_thread():
+            values, vectors = torch.linalg.eigh(self.cov)
+        self.root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+    def distance(self, mean: Float[Tensor, " d"], cov: Float[Tensor, "d d"]) -> float:
+        """The Frechet distance of another Gaussian to this one."""
+        cov = cov.double()
+        product = self.root @ cov @ self.root
+        with one_thread():
+            cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
+        shift = (mean.double() - self.mean).square().sum()
+        return float(shift + cov.trace() + self.cov.trace() - 2 * cross)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Eigen-decompositions gain little from more threads, and crawl where other work holds the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def moments(features: Float[Tensor, "n d"], force: bool = False) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean and unbiased covariance of features, in float64.
+
+    Raises:
+        ConfigError: from as many features as dimensions or fewer unless forced, and as `check` says.
+    """
+    state = Moments(features.shape[1], force, sync_on_compute=False)  # the whole set is here: nothing to gather
+    check(features, "features")  # once more than the batches are: by its number in the set
+    for batch in features.split(BATCH):
+        state.update(batch)
+    return state.compute()
 
 
 class Moments(Metric):
-    """Streaming mean and covariance of features, in float64, summed over processes.
+    """Streaming mean and covariance of features, in float64, over processes.
+
+    Sums of squares about a mean are merged, never sums of plain squares: what features have in common cancels
+    before it is squared (Chan, Golub & LeVeque, 1983).
 
     Args:
         dimension: of the features.
+        force: whether covariances that cannot have full rank are let through.
         options: of every metric of torchmetrics.
     """
 
     full_state_update = False
-    count: Tensor
-    total: Tensor
-    outer: Tensor
+    sums: Tensor
 
-    def __init__(self, dimension: int, **options: Any) -> None:
+    def __init__(self, dimension: int, force: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("total", torch.zeros(dimension, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("outer", torch.zeros(dimension, dimension, dtype=torch.float64), dist_reduce_fx="sum")
+        self.force = force
+        self.add_state("sums", torch.zeros(dimension + 1, dimension + 1, dtype=torch.float64), dist_reduce_fx=merged)
 
     def update(self, features: Float[Tensor, "n d"]) -> None:
-        features = features.double()
-        self.count += len(features)
-        self.total += features.sum(0)
-        self.outer += features.T @ features
+        """Take another batch in.
 
-    def compute(self) -> tuple[Tensor, Tensor]:
+        Raises:
+            ConfigError: as `check` says.
+        """
+        check(features, "features")
+        self.sums = merged(torch.stack([self.sums, summed(features)]))
+
+    def compute(self) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
         """Mean [d] and unbiased covariance [d, d].
 
         Raises:
-            ConfigError: from as many features as dimensions or fewer, where the covariance is singular.
+            ConfigError: from as many features as dimensions or fewer, where the covariance is singular, unless
+                forced; from fewer than two in any case.
         """
-        n, d = int(self.count), len(self.total)
-        if n <= d:
-            raise ConfigError(f"metrics.samples: {n} images; a Frechet distance on {d} features needs more than {d}")
-        mean = self.total / n
-        return mean, (self.outer - n * torch.outer(mean, mean)) / (n - 1)
+        n, d = int(self.sums[0, 0]), len(self.sums) - 1
+        if n < 2:
+            raise ConfigError(f"metrics.samples: {n} images have no covariance; allowed is 2 or more")
+        if n <= d and not self.force:
+            raise ConfigError(
+                f"metrics.samples: {n} images; a Frechet distance on {d} features needs more than {d}, "
+                f"or metrics.force=true"
+            )
+        return unpacked(self.sums)
+
+
+def summed(features: Float[Tensor, "n d"]) -> Float[Tensor, "d_1 d_1"]:
+    """Count, mean and scatter about the mean, in float64, as one matrix [[count, mean], [0, scatter]]."""
+    features = features.double()
+    mean = features.mean(0)
+    centred = features - mean
+    sums = centred.new_zeros(len(mean) + 1, len(mean) + 1)
+    sums[0, 0], sums[0, 1:], sums[1:, 1:] = len(features), mean, centred.T @ centred
+    return sums
+
+
+def merged(parts: Float[Tensor, "parts d_1 d_1"]) -> Float[Tensor, "d_1 d_1"]:
+    """Count, mean and scatter of a whole from those of its parts."""
+    counts, means, whole = parts[:, 0, 0], parts[:, 0, 1:], parts.sum(0)
+    whole[0, 1:] = counts @ means / whole[0, 0].clamp(min=1)
+    away = means - whole[0, 1:]
+    whole[1:, 1:] += (counts * away.T) @ away
+    return whole
+
+
+def unpacked(sums: Float[Tensor, "d_1 d_1"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean and unbiased covariance."""
+    return sums[0, 1:], sums[1:, 1:] / (sums[0, 0] - 1)
