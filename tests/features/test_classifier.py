@@ -40,15 +40,18 @@ def test_the_default_one_knows_the_digits(digits, tmp_path):
     classifier.prepare(*digits, tmp_path)
     assert classifier.figures()["accuracy"] >= 0.97
     test = digits[1]
-    features = classifier.features(test.pixels)
-    assert features.shape == (360, classifier.dimension)
-    right = classifier.probabilities(features).argmax(1) == test.labels
+    extracted = classifier.extract(test.pixels)
+    assert extracted.features.shape == (360, classifier.dimension)
+    assert torch.equal(extracted.logits, classifier.network.logits(extracted.features.clone()))
+    right = extracted.logits.argmax(1) == test.labels
     assert float(right.float().mean()) == pytest.approx(classifier.figures()["accuracy"])
-    described = classifier.describe(features)
+    described = classifier.describe(extracted)
+    assert described["confident_share"] == float((extracted.logits.softmax(1).amax(1) > 0.9).float().mean())
     assert 0.7 < described["confident_share"] <= 1
     assert 0.05 < described["class_share_min"] <= 0.1 <= described["class_share_max"] < 0.2
     assert not classifier.network.training
     assert isinstance(classifier, Extractor)
+    assert not classifier.published and not classifier.cmmd
 
 
 def test_two_fits_are_bit_equal_whatever_was_drawn_before(digits, tmp_path):
@@ -78,6 +81,7 @@ def test_the_second_one_reads_what_the_first_one_trained(digits, cached, monkeyp
     second.prepare(*digits, cached)
     assert torch.equal(weights(first), weights(second))
     assert first.figures() == second.figures()
+    assert first.identity() == second.identity()
 
 
 def cut(content):
@@ -106,6 +110,23 @@ def test_every_setting_has_a_file_of_its_own(digits, cached, change):
     assert len(named(cached)) == len(before) + 1
     for path in set(named(cached)) - set(before):
         path.unlink()
+
+
+def test_other_weights_have_another_identity(digits, cached, tmp_path):
+    first, second = small(), small(lr=1e-3)
+    first.prepare(*digits, cached)
+    second.prepare(*digits, tmp_path)
+    assert first.identity() != second.identity()
+
+
+def test_none_give_none_and_many_are_split(digits, cached):
+    classifier = small()
+    classifier.prepare(*digits, cached)
+    pixels = digits[0].pixels
+    assert [x.shape for x in classifier.extract(pixels[:0])] == [(0, 8), (0, 10)]
+    one, other = classifier.extract(pixels[:700]), classifier.extract(pixels[:512])
+    assert torch.equal(one.features[:512], other.features)
+    torch.testing.assert_close(one.logits[512:], classifier.extract(pixels[512:700]).logits)
 
 
 def test_other_data_has_a_file_of_its_own(digits, cached):
@@ -142,7 +163,7 @@ def test_data_without_classes_is_refused_with_the_alternatives(digits, tmp_path,
         train = Images(train.pixels, None)
     else:
         classes = None
-    with pytest.raises(ConfigError, match=r"features: classifier .*metrics=none.*metrics\.distances=false") as refusal:
+    with pytest.raises(ConfigError, match=r"features: classifier .*metrics=none.*metrics\.distances=null") as refusal:
         small().prepare(train, test, classes, content, tmp_path)
     assert "\n" not in str(refusal.value)
     assert named(tmp_path) == []
@@ -160,4 +181,4 @@ def test_images_of_any_size(shape, tmp_path):
     part = Images(pixels, torch.arange(40) % 4)
     classifier = small(steps=1)
     classifier.prepare(part, part, 4, "content", tmp_path)
-    assert classifier.features(pixels).shape == (40, 8)
+    assert classifier.extract(pixels).features.shape == (40, 8)

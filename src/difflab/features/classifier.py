@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from difflab.errors import ConfigError
-from difflab.features.extractor import Labelled
+from difflab.features.extractor import Extracted, Labelled, in_batches
+from difflab.features.weights import fingerprint
 from difflab.progress import Progress
+
+BATCH = 512
 
 
 class Network(nn.Module):
@@ -46,6 +49,10 @@ class Network(nn.Module):
     def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
         return self.decide(functional.relu(features))
 
+    def forward(self, pictures: UInt8[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n classes"]]:
+        features = self.features(pictures)
+        return features, self.logits(features)
+
 
 class Classifier:
     """features=classifier: a network trained on the labelled training part, the same for every run on this data.
@@ -63,17 +70,20 @@ class Classifier:
     """
 
     name = "classifier"
+    published = False
+    cmmd = False
 
     def __init__(self, width: int, dimension: int, steps: int, lr: float) -> None:
         if not 1 <= dimension <= 64:
             raise ConfigError(f"features.dimension: {dimension}; allowed are 1 to 64")
         self.width, self.dimension, self.steps, self.lr = width, dimension, steps, lr
+        self.device = torch.device("cpu")
 
     def prepare(self, train: Labelled, test: Labelled, classes: int | None, content: str, cache: Path) -> None:
         if train.labels is None or test.labels is None or classes is None:
             raise ConfigError(
                 "features: classifier needs data with classes, this data has none; use metrics=none, "
-                "metrics.distances=false, or a folder with one subfolder for each class"
+                "metrics.distances=null, or a folder with one subfolder for each class"
             )
         with torch.random.fork_rng(devices=[]):  # `load` or `fit` replaces these weights
             self.network = Network(train.pixels.shape[1], classes, self.width, self.dimension)
@@ -86,8 +96,17 @@ class Classifier:
                 save_file(self.network.state_dict(), f"{path}.new")
                 Path(f"{path}.new").replace(path)
         self.network.eval().requires_grad_(False)
-        guesses = torch.cat([self.probabilities(self.features(p)).argmax(1) for p in test.pixels.split(512)])
-        self.accuracy = float((guesses == test.labels).float().mean())
+        self.network.to(self.device)
+        logits = self.extract(test.pixels).logits
+        assert logits is not None
+        self.accuracy = float((logits.argmax(1) == test.labels).float().mean())
+
+    def identity(self) -> str:
+        return fingerprint(self.name, self.network.state_dict())
+
+    def to(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.network.to(self.device)
 
     def load(self, path: Path) -> bool:
         """Whether cached weights were there and whole."""
@@ -117,20 +136,16 @@ class Classifier:
                 progress.advance()
 
     @torch.inference_mode()
-    def features(self, pictures: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        return self.network.features(pictures.cpu())
-
-    @torch.inference_mode()
-    def probabilities(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
-        """Of each class, from features."""
-        return self.network.logits(features).softmax(1)
+    def extract(self, pictures: UInt8[Tensor, "n c h w"]) -> Extracted:
+        return in_batches(self.network, pictures, BATCH, self.device)
 
     def figures(self) -> dict[str, float]:
         return {"accuracy": self.accuracy}
 
-    def describe(self, features: Float[Tensor, "n d"]) -> dict[str, float]:
+    def describe(self, extracted: Extracted) -> dict[str, float]:
         """Share of images with a class of probability above 0.9; least and greatest share of a class."""
-        confidence, guess = self.probabilities(features).max(1)
+        assert extracted.logits is not None
+        confidence, guess = extracted.logits.softmax(1).max(1)
         shares = guess.bincount(minlength=self.network.decide.out_features) / len(guess)
         return {
             "confident_share": float((confidence > 0.9).float().mean()),
