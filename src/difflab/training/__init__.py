@@ -1,9 +1,27 @@
-"""The LightningModule, the moving average of its weights, and what happens around its steps."""
+"""The LightningModule, the moving averages of its weights, and what happens around its steps."""
 
-from difflab.training.ema import EMA
+from difflab.training.averages import label
+from difflab.training.ema import EMA, constant_ema, halflife_ema, power_ema
 from difflab.training.loggers import tensorboard_logger, wandb_logger
 from difflab.training.module import Diffusion, NonFinite
 from difflab.training.optim import AdamW
+from difflab.training.posthoc import left_out, reconstruct
+from difflab.training.snapshots import Snapshots
 from difflab.training.table import Table
 
-__all__ = ["EMA", "AdamW", "Diffusion", "NonFinite", "Table", "tensorboard_logger", "wandb_logger"]
+__all__ = [
+    "EMA",
+    "AdamW",
+    "Diffusion",
+    "NonFinite",
+    "Snapshots",
+    "Table",
+    "constant_ema",
+    "halflife_ema",
+    "label",
+    "left_out",
+    "power_ema",
+    "reconstruct",
+    "tensorboard_logger",
+    "wandb_logger",
+]

@@ -1,41 +1,47 @@
-"""An exponential moving average of the weights: what is validated, sampled, scored and saved as `state_dict`."""
+"""Moving averages of the weights: the first is what is validated, sampled, scored and saved as `state_dict`."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from difflab.errors import ConfigError
+from difflab.training.averages import Constant, HalfLife, Power, Rule, label
+from difflab.training.snapshots import Snapshots
+
+log = logging.getLogger(__name__)
+MUCH = 4 * 2**30  # bytes of snapshots that are worth a warning
+
 
 class EMA(Callback):
     """average <- decay average + (1 - decay) weights, after every optimizer step, for every trainable parameter.
 
-    With warm-up the decay after n steps is min(decay, (1 + n)/(10 + n)), so that early weights are soon forgotten.
-    Buffers are never averaged: constant tables stay as they are. In checkpoints `state_dict` holds the average and
-    `current_model_state` the weights that are trained, also when one is saved while the two are swapped.
+    Several averages can be tracked at once, each with its rule for the decay. Buffers are never averaged: constant
+    tables stay as they are. In checkpoints `state_dict` holds the first average, `averages` the others by their labels
+    and `current_model_state` the weights that are trained, also when one is saved while the two are swapped.
 
     Args:
-        decay: in [0, 1).
-        warmup: whether the decay grows from 1/10.
-
-    Raises:
-        ValueError: for a decay outside [0, 1).
+        rules: of the decays, by label; at least one.
+        snapshots: where all averages are written every so many steps and at the end of training; None for nowhere.
     """
 
-    def __init__(self, decay: float, warmup: bool) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"ema.decay: {decay}; allowed are numbers from 0 to below 1")
-        self.decay, self.warmup = decay, warmup
-        self.average: dict[str, Tensor] = {}
+    def __init__(self, rules: Mapping[str, Rule], snapshots: Snapshots | None = None) -> None:
+        self.rules, self.snapshots = dict(rules), snapshots
+        self.first, *self.others = self.rules
+        self.averages: dict[str, dict[str, Tensor]] = {}
         self.updates = 0
         self.swapped = False
         self.validating = ExitStack()
 
-    def decay_at(self, updates: int) -> float:
-        """The decay of the update after `updates` others."""
-        return min(self.decay, (1 + updates) / (10 + updates)) if self.warmup else self.decay
+    @property
+    def average(self) -> dict[str, Tensor]:
+        """The first average by names of parameters; empty before training."""
+        return self.averages.get(self.first, {})
 
     @staticmethod
     def trained(module: LightningModule) -> dict[str, Tensor]:
@@ -44,20 +50,38 @@ class EMA(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         weights = self.trained(pl_module)
-        fresh = {name: w.clone() for name, w in weights.items()}
-        if self.average:
-            torch._foreach_copy_(list(fresh.values()), [self.average[name].to(w) for name, w in fresh.items()])
-        self.average = fresh
+        for key in self.rules:
+            fresh = {name: w.clone() for name, w in weights.items()}
+            if key in self.averages:
+                kept = self.averages[key]
+                torch._foreach_copy_(list(fresh.values()), [kept[name].to(w) for name, w in fresh.items()])
+            self.averages[key] = fresh
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.snapshots is not None and trainer.is_global_zero:
+            self.snapshots.clear()
+            bytes_each = sum(w.numel() * w.element_size() for one in self.averages.values() for w in one.values())
+            files = trainer.max_steps // self.snapshots.every
+            if files * bytes_each > MUCH:
+                size = files * bytes_each / 2**30
+                log.warning("ema.snapshot_every: %d; %d files will take %.0f GB", self.snapshots.every, files, size)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if trainer.global_step > self.updates:
             weights = list(self.trained(pl_module).values())
-            torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.decay_at(self.updates))
+            for key, rule in self.rules.items():
+                torch._foreach_lerp_(list(self.averages[key].values()), weights, 1 - rule.decay(self.updates))
             self.updates += 1
+            if self.snapshots is not None and self.updates % self.snapshots.every == 0 and trainer.is_global_zero:
+                self.snapshots.write(self.averages, self.updates)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.snapshots is not None and self.updates % self.snapshots.every and trainer.is_global_zero:
+            self.snapshots.write(self.averages, self.updates)
 
     @contextmanager
     def averaged(self, module: LightningModule) -> Iterator[None]:
-        """The module holds the average inside, and its own weights again after, whatever happens."""
+        """The module holds the first average inside, and its own weights again after, whatever happens."""
         if self.swapped or not self.average:
             yield
             return
@@ -91,10 +115,15 @@ class EMA(Callback):
         held, other = dict(checkpoint["state_dict"]), checkpoint["state_dict"] | self.average
         average, raw = (held, other) if self.swapped else (other, held)
         checkpoint["state_dict"], checkpoint["current_model_state"] = average, raw
+        if self.others:
+            checkpoint["averages"] = {key: dict(self.averages[key]) for key in self.others}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         names = self.trained(pl_module)
-        self.average = {name: w.clone() for name, w in checkpoint["state_dict"].items() if name in names}
+        saved = {self.first: checkpoint["state_dict"]} | {key: checkpoint["averages"][key] for key in self.others}
+        self.averages = {
+            key: {name: w.clone() for name, w in average.items() if name in names} for key, average in saved.items()
+        }
         pl_module.load_state_dict(checkpoint["current_model_state"])
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,3 +131,32 @@ class EMA(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.updates = state_dict["updates"]
+
+
+def constant_ema(decay: float, warmup: bool) -> EMA:
+    """One decay after a warm-up; see `Constant`."""
+    return EMA({"constant": Constant(decay, warmup)})
+
+
+def halflife_ema(halflife: float, rampup: float | None, images: int) -> EMA:
+    """A half-life in images; see `HalfLife`."""
+    return EMA({"halflife": HalfLife(halflife, rampup, images)})
+
+
+def power_ema(lengths: list[float], snapshot_every: int, folder: Path) -> EMA:
+    """Power-function averages of several lengths at once, and snapshots of them; see `Power` and `Snapshots`.
+
+    Args:
+        lengths: relative standard deviations, the first for what is validated and scored.
+        snapshot_every: optimizer steps between two snapshots.
+        folder: of the run.
+
+    Raises:
+        ConfigError: for lengths that are none or twice the same, and steps below 1.
+    """
+    rules = {label(length): Power(length) for length in lengths}
+    if not lengths or len(rules) < len(lengths):
+        raise ConfigError(f"ema.lengths: {lengths}; allowed are one or more numbers, each once")
+    if snapshot_every < 1:
+        raise ConfigError(f"ema.snapshot_every: {snapshot_every}; allowed are whole numbers from 1")
+    return EMA(rules, Snapshots(folder, snapshot_every))

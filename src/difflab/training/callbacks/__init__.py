@@ -2,7 +2,7 @@
 
 from difflab.training.callbacks.checkpoints import Checkpoints
 from difflab.training.callbacks.figures import Figures
-from difflab.training.callbacks.pictures import Pictures
+from difflab.training.callbacks.looks import Looks
 from difflab.training.callbacks.stop import StopOnSignal, Stopped
 
-__all__ = ["Checkpoints", "Figures", "Pictures", "StopOnSignal", "Stopped"]
+__all__ = ["Checkpoints", "Figures", "Looks", "StopOnSignal", "Stopped"]

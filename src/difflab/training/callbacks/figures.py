@@ -1,6 +1,8 @@
 """What is written down while a run trains, and what is shown of it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ class Figures(Callback):
         self.loss = float("nan")
         self.images, self.seconds = 0, 0.0
         self.written, self.unwritten = 0, torch.zeros(0)
+        self.looking, self.seen = 0.0, ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Diffusion)
@@ -55,7 +58,18 @@ class Figures(Callback):
         rate = images / max(seconds, 1e-9)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.row(trainer, {"train/loss": loss, "train/lr": lr, "train/images_per_second": rate}, step)
-        return f"loss {loss:.4f}  {rate:,.0f} images/s"
+        looks = f"  {self.seen} (looks take {self.looking / (self.looking + self.seconds):.1%})" if self.seen else ""
+        return f"loss {loss:.4f}  {rate:,.0f} images/s{looks}"
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What takes place within it is no training: it slows no rate, and its share of the time is told."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - begun
+            self.paused, self.looking = self.paused + spent, self.looking + spent
 
     @staticmethod
     def row(trainer: Trainer, figures: dict[str, float], step: int) -> None:
@@ -82,12 +96,13 @@ class Figures(Callback):
     def totals(self) -> dict[str, float]:
         """The figures of the whole run, over all its parts where it was resumed."""
         rate = self.images / self.seconds if self.seconds else 0.0
-        return {"train/loss": self.loss, "train/images_per_second": rate, "seconds/train": self.seconds}
+        found = {"train/loss": self.loss, "train/images_per_second": rate, "seconds/train": self.seconds}
+        return found | {"seconds/looks": self.looking}
 
     def state_dict(self) -> dict[str, Any]:
         losses = self.module.losses
         unwritten = torch.stack(losses).cpu() if losses else torch.zeros(0)
-        names = ("images", "seconds", "loss", "written")
+        names = ("images", "seconds", "loss", "written", "looking", "seen")
         return {name: getattr(self, name) for name in names} | {"unwritten": unwritten}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,0 +1,90 @@
+"""Looks on the way: grids of samples and bits per dimension of held-out images, within a budget of network calls."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from difflab.data import ImageData
+from difflab.evaluation import Drawing, Likelihood, Protocol, as_pictures, generate, measure
+from difflab.plots import image_grid
+from difflab.training.callbacks.figures import Figures
+from difflab.training.ema import EMA
+from difflab.training.module import Diffusion
+
+UNKNOWN = 100  # calls of a sampler that chooses its own steps
+
+
+class Looks(Callback):
+    """samples/step_000500.png and val/bits_per_dim every few steps, from EMA weights and the same noise each time.
+
+    At most half of the budget is for the grid, which gets fewer samples where the sampler takes many calls; the rest is
+    for the bits per dimension. The test part is never looked at.
+
+    Args:
+        folder: of the pictures.
+        protocol: how often, how many samples, and the budget.
+        ema: whose average is looked at.
+        drawing: how samples are drawn.
+        likelihood: how bits per dimension are computed.
+        data: what the samples are like.
+        figures: where the time is kept that this takes from training.
+        images: in an optimizer step.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        protocol: Protocol,
+        ema: EMA,
+        drawing: Drawing,
+        likelihood: Likelihood,
+        data: ImageData,
+        figures: Figures,
+        images: int,
+    ) -> None:
+        self.folder, self.protocol, self.ema, self.drawing = folder, protocol, ema, drawing
+        self.likelihood, self.data, self.figures = likelihood, data, figures
+        self.budget = protocol.calls_on_the_way(images)
+        self.done = -1
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        step, every = trainer.global_step, self.protocol.every
+        if not every or step % every or step in (self.done, trainer.max_steps):
+            return
+        assert isinstance(pl_module, Diffusion)
+        self.done = step
+        with self.figures.aside():
+            pl_module.eval()
+            try:
+                with self.ema.averaged(pl_module), torch.autocast(pl_module.device.type, enabled=False):
+                    left = self.budget - self.grid(trainer, pl_module)
+                    if self.protocol.likelihood:
+                        self.score(trainer, pl_module, left)
+            finally:
+                pl_module.train()
+
+    def grid(self, trainer: Trainer, module: Diffusion) -> int:
+        """The picture; returns the network calls, of single images, that it took."""
+        calls = self.drawing.sampler.calls(module.denoiser.schedule) or UNKNOWN
+        n = min(self.protocol.pictures, max(1, self.budget // 2 // calls))
+        path = self.folder / f"step_{trainer.global_step:06d}.png"
+        if not self.protocol.pictures or path.exists():
+            return 0
+        drawing, denoise = self.drawing, module.denoiser
+        measure(drawing.sampler, denoise, self.data)
+        samples = generate(denoise, drawing.sampler, self.data.shape, n, drawing.seed, drawing.chunk).samples
+        if trainer.is_global_zero:
+            image_grid(as_pictures(samples, self.data), path)
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image"):
+                    logger.log_image("samples", [str(path)], step=trainer.global_step)
+        return n * calls
+
+    def score(self, trainer: Trainer, module: Diffusion, calls: int) -> None:
+        """Bits per dimension of held-out images, by `calls` network calls on single images."""
+        measure(self.likelihood, module.denoiser, self.data)
+        found = self.likelihood.quick(module.denoiser, self.data, calls, self.drawing.seed)
+        self.figures.row(trainer, {f"val/{name}": value for name, value in found.items()}, trainer.global_step)
+        self.figures.seen = f"val {found['bits_per_dim']:.3f} bits/dim"
