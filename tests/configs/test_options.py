@@ -49,8 +49,13 @@ FIGURES = ("metrics.draws=1", "metrics.samples=40", "metrics.pictures=8")
 NEEDS = {
     ("features", "*"): FIGURES,
     ("metrics", "*"): FIGURES,
+    ("metrics", "full"): ("metrics.draws=1", "metrics.samples=80", "metrics.distances.kernel.size=20"),
     ("metrics", "none"): (),
-    ("likelihood", "*"): ("metrics=none", "metrics.likelihood=true"),
+    ("likelihood", "*"): ("metrics=none", "metrics.likelihood=true", "metrics.images=8"),
+    ("likelihood", "ode"): (
+        *("metrics=none", "metrics.likelihood=true"),
+        *("likelihood.images=2", "likelihood.rtol=0.1", "likelihood.atol=0.1"),
+    ),
     ("variance", "*"): ("metrics=none", "metrics.likelihood=true", "loss=vlb", "sampler=ancestral"),
     ("variance", "analytic"): ("metrics=none", "metrics.likelihood=true", "sampler=ancestral"),
     ("debug", "*"): (),
@@ -66,6 +71,7 @@ WITHOUT = {
 ELSEWHERE = {  # trained in tests of their own, below or in tests/runs
     "data": {"cifar10", "fashion_mnist", "mnist", "image_folder"},
     "model": {"unet_cifar10"},
+    "features": {"inception", "clip", "dinov2", "custom", "efficientnet_lite0"},
     "logger": {"wandb", "tensorboard"},
     "trainer": {"ddp"},
 }

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from difflab.evaluation import generate, measure
+from difflab.evaluation import Store, generate, measure
 from difflab.prediction import Denoiser
+from difflab.runs.together import together
 from tests.conftest import every, option
 
 CHUNK = 4
@@ -76,3 +77,16 @@ def test_nothing_else_random_plays_a_part(draw):
     before = torch.get_rng_state()
     assert torch.equal(draw(3), first)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_bits_of_one(denoise, tmp_path):
+    """Ragged numbers, fewer chunks than processes, and chunks that are there already."""
+    sampler = option("sampler", "ddim", "sampler.steps=6", "sampler.eta=1")
+    store = Store(tmp_path, "key")
+    generate(denoise, sampler, (1, 8, 8), CHUNK, 0, CHUNK, store=store)
+    for n, first, kept in ((1, 0, None), (3 * CHUNK - 1, 3, store)):
+        alone = generate(denoise, sampler, (1, 8, 8), n, 0, CHUNK, first)
+        found = together(2, generate, denoise, sampler, (1, 8, 8), n, 0, CHUNK, first, kept)
+        assert torch.equal(found.samples, alone.samples) and found.calls == alone.calls == 6
+    assert sorted(path.name for path in store.folder.iterdir()) == [store.path(c).name for c in range(4)]

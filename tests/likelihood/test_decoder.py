@@ -2,8 +2,11 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Normal
 
-from difflab.likelihood import discretised_nats
+from difflab.likelihood import Bound, ContinuousBound, Discretised, Gaussian, discretised_nats
+from difflab.process import Posterior
+from tests.conftest import option
 
 LEVELS = [2, 17, 256]
 
@@ -86,3 +89,46 @@ def test_float32_images_lie_in_their_own_bins():
         mean = on_levels(levels)
         std = torch.tensor(0.05 / levels).double()
         assert float(discretised_nats(encoded[:, None], mean, std, levels).max()) < 1e-6
+
+
+def example(levels):
+    draw = torch.Generator().manual_seed(0)
+    x0 = torch.randint(1, levels - 1, (7, 2, 3), generator=draw) * 2 / (levels - 1) - 1
+    return x0, x0 + 0.05 * torch.randn(x0.shape, generator=draw)
+
+
+@pytest.mark.parametrize("levels", [17, 256])
+def test_the_plain_gaussian_is_the_density_times_the_width_of_a_bin(levels):
+    x0, mean = example(levels)
+    std = torch.tensor(0.07).double()
+    density = Normal(mean.double(), std).log_prob(x0.double()) + math.log(2 / (levels - 1))
+    torch.testing.assert_close(Gaussian().nats(x0, mean, std, levels), -density.flatten(1).mean(1))
+
+
+def test_both_agree_where_the_decoder_is_far_wider_than_a_bin_and_the_plain_one_claims_too_much_where_it_is_not():
+    x0, mean = example(256)
+    wide, narrow = torch.tensor(0.2).double(), torch.tensor(1e-4).double()
+    plain, binned = Gaussian(), Discretised()
+    torch.testing.assert_close(plain.nats(x0, mean, wide, 256), binned.nats(x0, mean, wide, 256), rtol=0, atol=1e-4)
+    assert (plain.nats(x0, x0, narrow, 256) < 0).all()
+    assert (binned.nats(x0, x0, narrow, 256) >= 0).all()
+
+
+def test_a_bound_has_the_decoder_that_it_is_given():
+    schedule, (x0, x0_hat), k = option("schedule", "linear"), example(17), torch.ones(7, dtype=torch.long)
+    assert isinstance(option("decoder", "discretised"), Discretised)
+    known = Bound(schedule, Posterior(), False, 17), Bound(schedule, Posterior(), False, 17, Discretised())
+    torch.testing.assert_close(known[0].terms(x0, x0_hat, k), known[1].terms(x0, x0_hat, k), rtol=0, atol=0)
+    bound = Bound(schedule, Posterior(), False, 17, option("decoder", "gaussian"))
+    std = bound.first.posterior_var.sqrt()
+    wanted = Gaussian().nats(x0, x0_hat, std, 17) / math.log(2)
+    torch.testing.assert_close(bound.terms(x0, x0_hat, k), wanted)
+    torch.testing.assert_close(bound.terms(x0, x0_hat, k + 1), known[0].terms(x0, x0_hat, k + 1), rtol=0, atol=0)
+
+
+def test_the_reconstruction_has_it_too():
+    schedule, x0, eps = option("schedule", "vp"), example(17)[0], torch.ones(7, 2, 3)
+    found = ContinuousBound(schedule, 17, False, Gaussian()).reconstruction(x0, eps)
+    alpha, sigma, _ = schedule.marginal(torch.tensor(schedule.t_min).double())
+    nats = 0.5 + float(torch.log(sigma / alpha)) + 0.5 * math.log(2 * math.pi) - math.log(2 / 16)
+    torch.testing.assert_close(found, torch.full_like(found, nats / math.log(2)), rtol=1e-5, atol=0)

@@ -79,6 +79,13 @@ def test_the_density_is_proportional_to_the_rms_of_the_terms(stratified):
     torch.testing.assert_close(density, 0.8 * rms / rms.sum() + 0.2 / T, rtol=1e-10, atol=0)
 
 
+def test_between_the_steps_of_the_pilot_it_is_linear_in_their_logarithm(stratified):
+    k = torch.arange(1, T + 1, dtype=torch.float64)
+    rows = torch.stack([3 - 2 * k.log(), k.log()])
+    torch.testing.assert_close(stratified.between(T, rows[:, stratified.pilot(T) - 1]), rows)
+    assert torch.equal(Exact().between(T, torch.empty(2, 0)), torch.zeros(2, T, dtype=torch.float64))
+
+
 def test_terms_that_vanish_keep_a_chance(stratified):
     mean_square = torch.zeros(len(stratified.pilot(T)), dtype=torch.float64)
     mean_square[0] = 1

@@ -180,3 +180,15 @@ def test_tolerances_that_no_solver_keeps_are_refused(rtol, atol, field):
 def test_no_probes_are_refused():
     with pytest.raises(ValueError, match=r"^likelihood\.probes: 0; "):
         ProbabilityFlow(1e-5, 1e-5, 0)
+
+
+def test_it_starts_at_any_time_and_says_how_far_it_has_come():
+    schedule, shares = option("schedule", "vp", *FAR["vp"]), []
+    x0, t = MIXTURE.sample(30, torch.Generator().manual_seed(0)), 0.2
+    there = at(schedule, t, 30)
+    x = expand(there.alpha, x0) * x0 + expand(there.sigma, x0) * normal(1, *x0.shape)
+    oracle = denoiser(schedule, MIXTURE)
+    found = exact_flow().log_density(oracle, schedule, x, lambda: x, t, shares.append)
+    assert bits(found[0] - MIXTURE.log_density(x, there)) < SLACK
+    assert (shares[0], max(shares)) == (0, pytest.approx(1))
+    assert len(shares) > 20

@@ -94,7 +94,7 @@ SECOND_PASS = [
     ("warp=zero_terminal_snr schedule=geometric", "warp", "variance-preserving"),
     ("schedule=learned loss=simple", "loss: Simple", "trained by the bound"),
     ("loss=vlb times=lognormal", "times: LogNormal", "not divided by their density"),
-    ("schedule=vp likelihood=exact metrics.likelihood=true", "likelihood: Likelihood", "allowed is continuous"),
+    ("schedule=vp likelihood=exact metrics.likelihood=true", "likelihood: Likelihood", "allowed are continuous, ode"),
     ("schedule=geometric sampler=langevin", "sampler.steps: null", "give a number"),
     ("schedule=flow sampler=langevin sampler.steps=10", "sampler: langevin", "alpha is 0"),
     ("schedule.T=100 grid=explicit", "grid.times", "t_min"),

@@ -1,12 +1,16 @@
 """scripts/sample.py, scripts/evaluate.py and load_run on a finished run: the same code, the same numbers."""
 
+import csv
 import json
 import math
 import shutil
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -17,7 +21,8 @@ from difflab.process import Posterior
 from difflab.samplers import DDIM, Uniform
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import read, run_folder, script
+from children import SIGKILL, SIGTERM, read, run_folder, script, shell
+from members import interrupted_at, scored_into
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
@@ -89,7 +94,7 @@ def test_what_is_not_said_is_as_the_run_was_trained_with(tmp_path):
     code, text = script("train", [*small, "loss=hybrid", "grid=quadratic", "trainer.accelerator=cpu"], tmp_path)
     assert code == 0, text
     path = run_folder(tmp_path)
-    more = ("metrics=default", "metrics.distances=false", "metrics.images=8", "metrics.pictures=0")
+    more = ("metrics=default", "metrics.distances=null", "metrics.images=8", "metrics.pictures=0")
     for said, variance in (
         (("likelihood=exact",), "learned"),
         (("likelihood.batch=128",), "learned"),
@@ -251,11 +256,140 @@ def test_commas_make_a_grid_and_the_working_folder_stays_clean(run, folder):
     assert [record["test/network_calls"] for record in new] == [2, 3]
     assert {path.name for path in folder.iterdir()} == here
     assert not (run / "multirun.yaml").exists()
+    (table,) = (run / "evaluations").glob("*/table.csv")
+    assert str(table) in text and "2 evaluations" in text
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sampler.steps"] for row in rows] == ["2", "3"]
+    found = [float(row["test/fd_classifier"]) for row in rows]
+    assert found == [record["test/fd_classifier"] for record in new]
+    assert Image.open(table.with_name("quality.png")).width > 500
+    assert not table.with_name("ema_lengths.png").exists()
+    assert not list((run / "samples").glob("unfinished-*"))
+
+
+def test_a_grid_of_samplers_scores_the_test_images_once(run, folder, tmp_path):
+    count = len(records(run))
+    quick = ("metrics.images=8", "metrics.draws=1", "metrics.samples=40", "sampler.steps=2,3")
+    prepare = partial(scored_into, tmp_path / "scored.txt")
+    code, text = script("evaluate", [f"run={run}", *quick], folder, prepare=prepare)
+    assert code == 0, text
+    one, two = records(run)[count:]
+    bits = [name for name in one if "bits_per_dim" in name]
+    assert len(bits) > 8 and all(one[name] == two[name] for name in bits)
+    assert (one["test/network_calls"], two["test/network_calls"]) == (2, 3)
+    assert read(tmp_path / "scored.txt") == "scored\n"
+    code, text = script("evaluate", [f"run={run}", *quick[:-1], "likelihood.batch=64,128"], folder, prepare=prepare)
+    assert code == 0, text
+    assert read(tmp_path / "scored.txt") == "scored\n" * 3
+
+
+def test_an_interrupted_grid_keeps_and_shows_what_was_done(run, folder):
+    count = len(records(run))
+    quick = ("metrics.likelihood=false", "metrics.samples=40", "sampler.steps=2,3,4")
+    code, text = script("evaluate", [f"run={run}", *quick], folder, prepare=partial(interrupted_at, 3))
+    assert code == 130
+    assert [record["test/network_calls"] for record in records(run)[count:]] == [2, 3]
+    assert "2 evaluations" in text and "interrupted" in text
+
+
+def test_two_processes_evaluate_as_one(run, folder):
+    """A ragged last chunk, and test images that do not share out evenly; nothing is counted twice."""
+    count = len(records(run))
+    quick = ("metrics.images=37", "metrics.draws=2", "metrics.samples=45", "generation.chunk=16", "sampler.steps=3")
+    for devices in (1, 2):
+        child = shell(["scripts/evaluate.py", f"run={run}", f"devices={devices}", *quick], folder)
+        _, stderr = child.communicate(timeout=240)
+        assert child.returncode == 0, stderr
+    one, two = records(run)[count:]
+    assert one.keys() == two.keys()
+    for name in one:
+        if "bits_per_dim" in name:
+            assert two[name] == pytest.approx(one[name], rel=1e-6, abs=1e-9)
+        elif name.startswith("test/"):
+            assert two[name] == pytest.approx(one[name], rel=1e-4)
+
+
+@pytest.mark.parametrize(("signum", "devices"), [(SIGKILL, 1), (SIGKILL, 2), (SIGTERM, 2)])
+def test_an_ended_generation_goes_on_where_it_was(run, folder, tmp_path, signum, devices):
+    """The same bits as without the interruption, with another number of processes, and no process stays behind."""
+    arguments = ("n=610", "seed=7", "sampler.steps=30")
+    expected = sample(run, folder, *arguments)
+    command = ["scripts/sample.py", f"run={run}", f"out={tmp_path}", "chunk=16", *arguments]
+    child = shell([*command, f"devices={devices}"], folder)
+    chunks = partial(run.glob, "samples/unfinished-*/*.safetensors")
+    while child.poll() is None and len(list(chunks())) < 3:
+        time.sleep(0.02)
+    others = psutil.Process(child.pid).children(recursive=True)
+    child.send_signal(signum)
+    _, stderr = child.communicate(timeout=60)
+    assert child.returncode in (-SIGKILL, 143), stderr
+    assert not psutil.wait_procs(others, timeout=30)[1]
+    there = len(list(chunks()))
+    assert 3 <= there < 39
+    child = shell(command, folder)
+    _, stderr = child.communicate(timeout=240)
+    assert child.returncode == 0, stderr
+    assert f"going on with {there} of 39 chunks" in stderr
+    (file,) = tmp_path.glob("*.npz")
+    assert np.array_equal(np.load(file)["arr_0"], expected)
+    assert not list((run / "samples").glob("unfinished-*"))
+
+
+def test_figures_along_the_length_of_the_average(tmp_path):
+    """The tracked lengths and one between; each changes the figures, and all are in one picture."""
+    small = ("model=mlp", "model.width=16", "features.steps=100", "likelihood.estimate.steps=8", "ema.snapshot_every=2")
+    code, text = script("train", ["debug=quick", "trainer.accelerator=cpu", "ema=power", *small], tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    quick = ("metrics.images=8", "metrics.samples=40")
+    code, text = script("evaluate", [f"run={run}", "ema.length=0.05,0.08,0.1", *quick], tmp_path)
+    assert code == 0, text
+    new = records(run)[1:]
+    assert [record["settings"]["ema"]["length"] for record in new] == [0.05, 0.08, 0.1]
+    for name in ("test/bits_per_dim", "test/fd_classifier"):
+        assert len({record[name] for record in new}) == 3
+    (table,) = (run / "evaluations").glob("*/table.csv")
+    with table.open() as file:
+        assert [row["ema.length"] for row in csv.DictReader(file)] == ["0.05", "0.08", "0.1"]
+    assert Image.open(table.with_name("ema_lengths.png")).width > 1000
+    assert not table.with_name("quality.png").exists()
+    few, others = (sample(run, tmp_path, "n=4", f"ema.length={length}") for length in (0.05, 0.1))
+    assert np.array_equal(few, sample(run, tmp_path, "n=4")) and not np.array_equal(few, others)
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A run folder to spoil."""
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def test_samples_that_are_no_numbers_are_refused_by_their_number(copy, folder):
+    path = copy / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    for weights in content["state_dict"].values():
+        weights.fill_(float("nan"))
+    torch.save(content, path)
+    for name, arguments in (("sample", ["n=3"]), ("evaluate", ["metrics.likelihood=false"])):
+        code, text = script(name, [f"run={copy}", *arguments], folder)
+        assert code == 2
+        (line,) = [line for line in text.splitlines() if "HYDRA" not in line]
+        assert line.startswith("refused: samples: image 0 is not finite")
+    assert len(records(copy)) == len(read(copy / "evaluations.jsonl").splitlines())
+
+
+@pytest.mark.parametrize("name", ["sample", "evaluate"])
+def test_a_run_without_a_checkpoint_is_refused(copy, folder, name):
+    shutil.rmtree(copy / "checkpoints")
+    code, text = script(name, [f"run={copy}"], folder)
+    assert code == 2
+    (line,) = [line for line in text.splitlines() if "HYDRA" not in line]
+    assert line == f"refused: run: there is no checkpoint in {copy}; allowed are runs that have saved one"
 
 
 def test_exact_likelihood_agrees_with_the_estimate(tmp_path):
     """On a chain of 32 steps, where all terms are few."""
-    small = ("model=mlp", "model.width=16", "schedule.T=32", "sampler.steps=4", "metrics.distances=false")
+    small = ("model=mlp", "model.width=16", "schedule.T=32", "sampler.steps=4", "metrics.distances=null")
     code, text = script("train", ["debug=quick", "trainer.accelerator=cpu", *small], tmp_path)
     assert code == 0, text
     run = run_folder(tmp_path)
@@ -282,8 +416,13 @@ def test_exact_likelihood_agrees_with_the_estimate(tmp_path):
         ("sample", ["trainer.max_steps=3"], ["trainer: unknown", "allowed are run, checkpoint"]),
         ("evaluate", ["likelihood.estimate.steps=3"], ["likelihood.estimate.steps: 3", "even numbers"]),
         ("evaluate", ["metrics.samples=20"], ["metrics.samples: 20", "32"]),
+        ("evaluate", ["metrics.samples=0"], ["metrics.samples: 0", "whole numbers from 1"]),
+        ("evaluate", ["devices=0"], ["devices: 0", "whole numbers from 1"]),
+        ("evaluate", ["ema.length=-1"], ["ema.length: -1", "positive numbers"]),
+        ("evaluate", ["ema.length=0.05"], ["ema.length: 0.05", "ema=power"]),
+        ("evaluate", ["checkpoint=nope.ckpt"], ["checkpoint: there is no checkpoint nope.ckpt", "last.ckpt"]),
         ("evaluate", ["sampler.steps=many"], ["sampler.steps: many", "whole numbers"]),
-        ("evaluate", ["likelihood=nope"], ["likelihood: nope", "exact, stratified"]),
+        ("evaluate", ["likelihood=nope"], ["likelihood: nope", "exact, ode, stratified"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
@@ -320,7 +459,7 @@ def test_load_run_refuses_what_does_not_fit(run, tmp_path):
         (lambda: loaded.bits_per_dim(torch.zeros(2, 3, 8, 8)), r"x: shape \(2, 3, 8, 8\); allowed are \[N, 1, 8, 8\]"),
         (
             lambda: loaded.bits_per_dim(torch.zeros(2, 1, 8, 8), "nope"),
-            "likelihood: nope; allowed are continuous, exact, stratified",
+            "likelihood: nope; allowed are continuous, exact, ode, stratified",
         ),
         (lambda: load_run(tmp_path), "run: .* is not a run folder"),
         (lambda: load_run(run, "nope.ckpt"), "run: there is no checkpoint .*nope.ckpt"),

@@ -122,13 +122,14 @@ class ImageData(LightningDataModule, ABC):
         self.sigma_data = max(float(((counts * (value - mean) ** 2).sum() / counts.sum()).sqrt()), 1e-3)
         self.ready = True
 
-    def fingerprint(self) -> str:
-        """A hash of the content of the training part: what caches are named by."""
+    def fingerprint(self, part: Images | None = None) -> str:
+        """A hash of the content of a part, the training part where none is given: what caches are named by."""
+        part = self.reference if part is None else part
         content = blake2b(digest_size=12)
-        content.update(repr((self.levels, self.reference.pixels.shape)).encode())
-        content.update(self.reference.pixels.contiguous().numpy().data)
-        if self.reference.labels is not None:
-            content.update(self.reference.labels.contiguous().numpy().data)
+        content.update(repr((self.levels, part.pixels.shape)).encode())
+        content.update(part.pixels.contiguous().numpy().data)
+        if part.labels is not None:
+            content.update(part.labels.contiguous().numpy().data)
         return content.hexdigest()
 
     def train_dataloader(self) -> DataLoader:

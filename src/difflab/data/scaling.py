@@ -31,5 +31,11 @@ class Scaling:
         return ((x.clamp(-1, 1) + 1) * ((self.levels - 1) / 2)).round().to(torch.uint8)
 
     def picture(self, k: Tensor) -> Tensor:
-        """Levels as 8-bit pictures, 0 .. 255: what feature extractors and files take."""
+        """Levels (uint8) as 8-bit pictures, 0 .. 255: what feature extractors and files take.
+
+        Raises:
+            ValueError: for other numbers than levels.
+        """
+        if k.dtype != torch.uint8 or (len(k) and int(k.max()) >= self.levels):
+            raise ValueError(f"levels: up to {k.max()} of {k.dtype}; allowed are 0 to {self.levels - 1} of torch.uint8")
         return k if self.levels == 256 else (k.float() * (255 / (self.levels - 1))).round().to(torch.uint8)

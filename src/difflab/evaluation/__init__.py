@@ -1,9 +1,44 @@
-"""From weights to figures: generation, scoring, and the protocol that says what is computed when."""
+"""From weights to figures: generation, scoring, distances, and the protocol that says what is computed when."""
 
+from difflab.evaluation.distances import (
+    Frechet,
+    Infinity,
+    Kernel,
+    MaximumMeanDiscrepancy,
+    Memorisation,
+    PrecisionRecall,
+    Score,
+)
 from difflab.evaluation.generate import Generation, generate
-from difflab.evaluation.likelihood import Continuous, Likelihood
+from difflab.evaluation.likelihood import Continuous, Likelihood, Scores
 from difflab.evaluation.measure import measure
-from difflab.evaluation.protocol import Evaluation, Protocol
+from difflab.evaluation.ode import Ode
+from difflab.evaluation.protocol import Drawing, Evaluation, Protocol, as_pictures
 from difflab.evaluation.score import Scorer, Sums
+from difflab.evaluation.space import FeatureSpace
+from difflab.evaluation.store import Store
 
-__all__ = ["Continuous", "Evaluation", "Generation", "Likelihood", "Protocol", "Scorer", "Sums", "generate", "measure"]
+__all__ = [
+    "Continuous",
+    "Drawing",
+    "Evaluation",
+    "FeatureSpace",
+    "Frechet",
+    "Generation",
+    "Infinity",
+    "Kernel",
+    "Likelihood",
+    "MaximumMeanDiscrepancy",
+    "Memorisation",
+    "Ode",
+    "PrecisionRecall",
+    "Protocol",
+    "Score",
+    "Scorer",
+    "Scores",
+    "Store",
+    "Sums",
+    "as_pictures",
+    "generate",
+    "measure",
+]

@@ -1,19 +1,37 @@
 """The figures of bits per dimension: published convention, its variants, and the truncated bound."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from difflab.data import ImageData
+from difflab.evaluation.quick import quick
 from difflab.evaluation.score import Scorer
 from difflab.evaluation.truncation import choose, truncated_bits
-from difflab.likelihood import Bound, Cells, Estimate, Scored
+from difflab.likelihood import Bound, Cells, Decoder, Estimate, Scored
 from difflab.prediction import Denoiser
 from difflab.process import Forward, Posterior, Variance
 from difflab.schedules import Schedule
 
 HELD_OUT = 128
+Terms = list[tuple[int, int, float]]  # first step, last step, bits per dimension
+
+
+class Scores(NamedTuple):
+    """What scoring test images gave.
+
+    Attributes:
+        figures: by name.
+        terms: of stretches of the chain under the bound that counts; one step each where all were computed, none where
+            nothing is a sum over steps.
+        of_each: the same of every bound, by name.
+    """
+
+    figures: dict[str, float]
+    terms: Terms
+    of_each: dict[str, Terms]
 
 
 @dataclass(frozen=True)
@@ -23,12 +41,14 @@ class Likelihood:
     Args:
         estimate: which terms of the bound are computed.
         variance: of the reverse steps, in the figure that counts.
+        decoder: of the last step.
         clip: whether x0_hat is clipped in it.
         batch: images the network sees at once.
     """
 
     estimate: Estimate
     variance: Variance
+    decoder: Decoder
     clip: bool
     batch: int
 
@@ -38,7 +58,7 @@ class Likelihood:
         """By name, the bound of these choices first, and beside it those of the other variance and clipping."""
         other = Forward() if isinstance(self.variance, Posterior) else Posterior()
         return {
-            f"{type(v).__name__.lower()}_{'clipped' if c else 'unclipped'}": Bound(schedule, v, c, levels)
+            f"{type(v).__name__.lower()}_{'clipped' if c else 'unclipped'}": Bound(schedule, v, c, levels, self.decoder)
             for v in (self.variance, other)
             for c in (self.clip, not self.clip)
         }
@@ -47,36 +67,49 @@ class Likelihood:
         """The scorer of these choices, all bounds from the same network calls."""
         return Scorer(denoise, self.estimate, list(self.bounds(denoise.schedule, levels).values()), seed, self.batch)
 
-    def figures(
-        self, denoise: Denoiser, data: ImageData, images: int | None, seed: int
-    ) -> tuple[dict[str, float], Tensor]:
-        """Figures of the first `images` of the test part, and bits per dimension by step ([T + 1], prior first)."""
+    def figures(self, denoise: Denoiser, data: ImageData, images: int | None, seed: int) -> Scores:
+        """Figures of the first `images` of the test part, and the terms of every bound."""
         scorer = self.scorer(denoise, data.levels, seed)
         held_out, test = (
             data.scaling.encode(part.pixels) for part in (data.val.part(slice(HELD_OUT)), data.test.part(slice(images)))
         )
-        density = scorer.density(held_out[:32])
-        end = choose(scorer, held_out, scorer.score(held_out, "val", density))
-        sums = scorer.score(test, "test", density, beyond=end.k)
+        plan = scorer.plan(held_out)
+        end = choose(scorer, held_out, scorer.score(held_out, "val", plan))
+        sums = scorer.score(test, "test", plan, beyond=end.k)
         truncated, truncated_stderr = truncated_bits(scorer, test, "test", sums, end)
-        pilot = len(self.estimate.pilot(scorer.T)) * 32 / len(test)
         figures = {
             "bits_per_dim": sums.mean(),
             "bits_per_dim_stderr": sums.noise**0.5,
             "bits_per_dim_stderr_images": sums.image_stderr(),
-            "bits_per_dim_prior": float(sums.by_step[0]),
-            "bits_per_dim_decoder": float(sums.by_step[1]),
-            "bits_per_dim_diffusion": float(sums.by_step[2:].sum()),
+            "bits_per_dim_prior": float(sums.by_step[0, 0]),
+            "bits_per_dim_decoder": float(sums.by_step[0, 1]),
+            "bits_per_dim_diffusion": float(sums.by_step[0, 2:].sum()),
             "bits_per_dim_truncated": truncated,
             "bits_per_dim_truncated_stderr": truncated_stderr,
             "bits_per_dim_truncated_step": end.k,
             "bits_per_dim_truncated_width": end.std,
-            "bits_per_dim_calls": self.estimate.calls(scorer.T) + pilot,
+            "bits_per_dim_calls": self.estimate.calls(scorer.T) + plan.calls / len(test),
             "bits_per_dim_images": len(test),
         }
+        terms = {}
         for i, kind in enumerate(self.bounds(denoise.schedule, data.levels)):
             figures[f"bits_per_dim_{kind}"] = sums.mean(i)
-        return figures, sums.by_step
+            terms[kind] = bins(sums.by_step[i], self.estimate)
+        return Scores(figures, next(iter(terms.values())), terms)
+
+    def quick(self, denoise: Denoiser, data: ImageData, calls: int, seed: int) -> dict[str, float]:
+        """Bits per dimension of held-out images from so many network calls, see `difflab.evaluation.quick`."""
+        return quick(denoise, data, list(self.bounds(denoise.schedule, data.levels).values()), calls, seed, self.batch)
+
+    def of(self, denoise: Denoiser, data: ImageData, x0: Tensor, seed: int) -> tuple[float, float]:
+        """Mean bits per dimension of any images, and its standard error (Monte-Carlo and the choice of images).
+
+        Args:
+            x0: [N, ...] in the model's range, on the levels of the data.
+        """
+        scorer = self.scorer(denoise, data.levels, seed)
+        sums = scorer.score(x0, "x", scorer.plan(data.scaling.encode(data.val.pixels[:HELD_OUT])))
+        return sums.mean(), (sums.noise + sums.image_stderr() ** 2) ** 0.5 if len(x0) > 1 else sums.noise**0.5
 
 
 @dataclass(frozen=True)
@@ -84,7 +117,7 @@ class Continuous(Likelihood):
     """The bound of continuous time (Kingma et al., 2021, Eq. 11), its integral cut into cells that the estimate draws.
 
     Args:
-        estimate, variance, clip, batch: as above; the variance has no say in continuous time.
+        estimate, variance, decoder, clip, batch: as above; the variance has no say in continuous time.
         cells: of equal width in t; an estimate that takes every cell draws one time in each.
     """
 
@@ -94,12 +127,12 @@ class Continuous(Likelihood):
 
     def bounds(self, schedule: Schedule, levels: int) -> dict[str, Scored]:
         return {
-            f"continuous_{'clipped' if c else 'unclipped'}": Cells(schedule, self.cells, c, levels)
+            f"continuous_{'clipped' if c else 'unclipped'}": Cells(schedule, self.cells, c, levels, self.decoder)
             for c in (self.clip, not self.clip)
         }
 
 
-def bins(by_step: Tensor, estimate: Estimate) -> list[tuple[int, int, float]]:
+def bins(by_step: Tensor, estimate: Estimate) -> Terms:
     """(first step, last step, bits per dimension) of stretches of the chain; every step where all were computed."""
     T = len(by_step) - 1
     points = 40 if estimate.replicates else T

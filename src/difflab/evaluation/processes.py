@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch.distributed as dist
+from torch import Tensor
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -20,3 +21,20 @@ def gather(share: dict[int, Any]) -> dict[int, Any]:
     shares: list[dict[int, Any]] = [{} for _ in range(size)]
     dist.all_gather_object(shares, share)
     return dict(sorted((number, piece) for one in shares for number, piece in one.items()))
+
+
+def complete(rows: Tensor, first: int) -> None:
+    """Give every process all rows, bit for bit: row i is that of process (first + i) % size.
+
+    Args:
+        rows: [n, ...] on the CPU; changed where they belong to others.
+        first: number of the first row.
+    """
+    size = rank_and_size()[1]
+    if size == 1:
+        return
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    for i, row in enumerate(rows):
+        there = row.to(device)
+        dist.broadcast(there, (first + i) % size)
+        row.copy_(there)

@@ -41,15 +41,17 @@ def choose(scorer: Scorer, x0: Tensor, sums: Sums) -> Truncation:
     ends = torch.logspace(0, math.log10(max(scorer.T / 8, 1)), 14).round().long().unique().tolist()
     found = []
     for k in ends:
-        bits = decoder_bits(scorer, x0, "val", k, stds).mean(1) + sums.by_step[k + 1 :].sum()
+        bits = decoder_bits(scorer, x0, "val", k, stds).mean(1) + sums.by_step[0, k + 1 :].sum()
         best = int(bits.argmin())
         found.append((float(bits[best]), Truncation(k, stds[best])))
     return min(found)[1]
 
 
 def truncated_bits(scorer: Scorer, x0: Tensor, split: str, sums: Sums, end: Truncation) -> tuple[float, float]:
-    """Mean and Monte-Carlo standard error of the truncated bound; `sums` was scored with beyond=end.k."""
+    """Mean and Monte-Carlo standard error of the truncated bound; `sums` was scored with beyond=end.k.
+
+    Where the estimate has no replicates the error is an upper bound, as that of `Sums` is.
+    """
     decoder = torch.stack([decoder_bits(scorer, x0, f"{split}{r}", end.k, [end.std])[0] for r in (0, 1)], -1)
     both = sums.tail + decoder
-    noise = (both[:, 0] - both[:, 1]).square().sum() / (4 * len(x0) ** 2)
-    return float((both.mean(1) + sums.prior).mean()), float(noise.sqrt())
+    return float((both.mean(1) + sums.prior).mean()), sums.noise_of(both, end.k) ** 0.5

@@ -4,7 +4,7 @@ from difflab.likelihood.bound import Bound
 from difflab.likelihood.case import Case, Scored
 from difflab.likelihood.cells import Cells
 from difflab.likelihood.continuous import ContinuousBound
-from difflab.likelihood.decoder import discretised_nats, gaussian_nats
+from difflab.likelihood.decoder import Decoder, Discretised, Gaussian, discretised_nats, gaussian_nats
 from difflab.likelihood.estimate import Draws, Estimate, Exact, Stratified
 from difflab.likelihood.ode import ProbabilityFlow, bits_per_dim
 
@@ -13,9 +13,12 @@ __all__ = [
     "Case",
     "Cells",
     "ContinuousBound",
+    "Decoder",
+    "Discretised",
     "Draws",
     "Estimate",
     "Exact",
+    "Gaussian",
     "ProbabilityFlow",
     "Scored",
     "Stratified",

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from difflab.likelihood.case import Case
-from difflab.likelihood.decoder import discretised_nats
+from difflab.likelihood.decoder import Decoder, Discretised
 from difflab.likelihood.prior import prior_bits
 from difflab.process import Variance, transition
 from difflab.schedules import Schedule
@@ -21,16 +21,19 @@ class Bound:
         variance: of the reverse steps k >= 2.
         clip: whether x0_hat is clipped to [-1, 1] first.
         levels: how many values a pixel of the data can take.
+        decoder: p(x_0 | x_1); None for the discretised one, which is that of the literature.
 
     Raises:
         ValueError: for a schedule without steps.
     """
 
-    def __init__(self, schedule: Schedule, variance: Variance, clip: bool, levels: int) -> None:
+    def __init__(
+        self, schedule: Schedule, variance: Variance, clip: bool, levels: int, decoder: Decoder | None = None
+    ) -> None:
         if schedule.T is None:
             raise ValueError("likelihood: the bound by steps needs a schedule with T steps")
         self.schedule, self.variance, self.clip, self.levels = schedule, variance, clip, levels
-        self.T = schedule.T
+        self.T, self.decoder = schedule.T, decoder or Discretised()
         first, second = torch.tensor([1, 2], dtype=torch.float64) / self.T
         at = schedule.marginal(first)
         # The step k = 1 with beta~_2 in the place of beta~_1, which is zero.
@@ -59,7 +62,7 @@ class Bound:
         if self.clip:
             x0_hat = x0_hat.clamp(-1, 1)
         pieces = []
-        for where, part in ((k == 1, self.decoder), (k > 1, self.kl)):
+        for where, part in ((k == 1, self.last), (k > 1, self.kl)):
             rows = where.nonzero()[:, 0]
             if len(rows):
                 own = None if extra is None else extra[rows].double()
@@ -67,11 +70,11 @@ class Bound:
         found = torch.cat([rows for rows, _ in pieces])
         return torch.cat([bits for _, bits in pieces])[found.argsort()]
 
-    def decoder(self, x0: Tensor, x0_hat: Tensor, k: Tensor, extra: Tensor | None) -> Float[Tensor, " batch"]:
-        """-log p(x_0 | x_1): the discretised Gaussian around x0_hat."""
+    def last(self, x0: Tensor, x0_hat: Tensor, k: Tensor, extra: Tensor | None) -> Float[Tensor, " batch"]:
+        """-log p(x_0 | x_1): the decoder around x0_hat."""
         first = type(self.first)(*(c.to(x0.device) for c in self.first))
         std = self.variance.decoder(first, extra).sqrt()
-        return discretised_nats(x0, x0_hat, std, self.levels) / math.log(2)
+        return self.decoder.nats(x0, x0_hat, std, self.levels) / math.log(2)
 
     def kl(self, x0: Tensor, x0_hat: Tensor, k: Tensor, extra: Tensor | None) -> Float[Tensor, " batch"]:
         """KL(q(x_{k-1} | x_k, x_0) || p(x_{k-1} | x_k)) for k >= 2 (Ho et al., 2020, Eq. 8)."""

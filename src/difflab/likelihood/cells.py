@@ -6,6 +6,7 @@ from torch import Tensor
 
 from difflab.likelihood.case import Case
 from difflab.likelihood.continuous import ContinuousBound
+from difflab.likelihood.decoder import Decoder
 from difflab.schedules import Schedule
 
 
@@ -19,12 +20,13 @@ class Cells:
         cells: number of terms.
         clip: whether x0_hat is clipped to [-1, 1].
         levels: how many values a pixel of the data can take.
+        decoder: of the reconstruction; None for the discretised one.
     """
 
-    def __init__(self, schedule: Schedule, cells: int, clip: bool, levels: int) -> None:
+    def __init__(self, schedule: Schedule, cells: int, clip: bool, levels: int, decoder: Decoder | None = None) -> None:
         if cells < 2:
             raise ValueError(f"likelihood.cells: {cells}; allowed are whole numbers from 2")
-        self.bound = ContinuousBound(schedule, levels, clip)
+        self.bound = ContinuousBound(schedule, levels, clip, decoder)
         self.schedule, self.T, self.clip, self.levels = schedule, cells, clip, levels
 
     def times(self, k: Int[Tensor, " batch"], place: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:

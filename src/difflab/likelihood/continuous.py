@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from difflab.likelihood.decoder import discretised_nats
+from difflab.likelihood.decoder import Decoder, Discretised
 from difflab.likelihood.prior import prior_bits
 from difflab.process import expand
 from difflab.schedules import Schedule
@@ -22,17 +22,19 @@ class ContinuousBound:
         schedule: of continuous time; a ladder counts as one.
         levels: how many values a pixel of the data can take.
         clip: whether x0_hat is clipped to [-1, 1] first.
+        decoder: of the reconstruction; None for the discretised one.
     """
 
-    def __init__(self, schedule: Schedule, levels: int, clip: bool) -> None:
+    def __init__(self, schedule: Schedule, levels: int, clip: bool, decoder: Decoder | None = None) -> None:
         self.schedule, self.levels, self.clip = schedule, levels, clip
+        self.decoder = decoder or Discretised()
 
     def prior(self, x0: Tensor) -> Float[Tensor, " batch"]:
         """KL(q(x_1 | x_0) || prior): needs no network."""
         return prior_bits(self.schedule, x0)
 
     def reconstruction(self, x0: Tensor, eps: Tensor) -> Float[Tensor, " batch"]:
-        """-log p(x_0 | x_{t_min}): a discretised Gaussian of std sigma/alpha around x_{t_min}/alpha; needs no network.
+        """-log p(x_0 | x_{t_min}): the decoder of std sigma/alpha around x_{t_min}/alpha; needs no network.
 
         Args:
             x0: on the levels of the data.
@@ -42,7 +44,7 @@ class ContinuousBound:
             torch.tensor(self.schedule.t_min, dtype=torch.float64, device=x0.device)
         )
         std = sigma / alpha
-        return discretised_nats(x0, x0.double() + std * eps.double(), std, self.levels) / math.log(2)
+        return self.decoder.nats(x0, x0.double() + std * eps.double(), std, self.levels) / math.log(2)
 
     def density(self, x0: Tensor, x0_hat: Tensor, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """(1 - t_min) (-1/2 dSNR/dt) |x_0 - x0_hat|^2, with x0_hat the prediction from x_t.

@@ -1,10 +1,38 @@
 """L_0: the decoder p(x_0 | x_1), over the levels of the data or as a density."""
 
 import math
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """decoder=: what p(x_0 | x_1) = N(mean, std^2) says of an image on `levels` values."""
+
+    def nats(self, x0: Tensor, mean: Tensor, std: Float[Tensor, "*batch"], levels: int) -> Float[Tensor, " batch"]:
+        """-log p(x_0 | x_1) in nats per dimension; arguments as in `discretised_nats`."""
+        ...
+
+
+class Discretised:
+    """The mass of each level's bin (Ho et al., 2020, Eq. 13)."""
+
+    def nats(self, x0: Tensor, mean: Tensor, std: Float[Tensor, "*batch"], levels: int) -> Float[Tensor, " batch"]:
+        return discretised_nats(x0, mean, std, levels)
+
+
+class Gaussian:
+    """The density at the level times the width 2/(levels - 1) of its bin, so that the bits are those of the same data.
+
+    It stands for the mass of the bin where the density hardly changes over it, std far above the width. A narrower
+    one claims more than the whole mass near the mean: these bits can be negative, and then they bound nothing.
+    """
+
+    def nats(self, x0: Tensor, mean: Tensor, std: Float[Tensor, "*batch"], levels: int) -> Float[Tensor, " batch"]:
+        return gaussian_nats(x0, mean, std) - math.log(2 / (levels - 1))
 
 
 def discretised_nats(x0: Tensor, mean: Tensor, std: Float[Tensor, "*batch"], levels: int) -> Float[Tensor, " batch"]:

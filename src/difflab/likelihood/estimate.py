@@ -32,6 +32,10 @@ class Estimate(Protocol):
         """Steps at which a pilot has to measure the mean square of the terms first; empty for none."""
         ...
 
+    def between(self, T: int, values: Float[Tensor, "*rows points"]) -> Float[Tensor, "*rows T"]:
+        """What the pilot measured, at every step: linear in log k between its steps; 0 without a pilot."""
+        ...
+
     def density(self, T: int, mean_square: Float[Tensor, " points"]) -> Float[Tensor, " T"]:
         """The chance of each step, from the pilot's mean squares."""
         ...
@@ -51,6 +55,9 @@ class Exact:
 
     def pilot(self, T: int) -> Int[Tensor, " points"]:
         return torch.empty(0, dtype=torch.long)
+
+    def between(self, T: int, values: Float[Tensor, "*rows points"]) -> Float[Tensor, "*rows T"]:
+        return torch.zeros(*values.shape[:-1], T, dtype=torch.float64)
 
     def density(self, T: int, mean_square: Float[Tensor, " points"]) -> Float[Tensor, " T"]:
         return torch.full((T,), 1 / T, dtype=torch.float64)
@@ -94,12 +101,14 @@ class Stratified:
         spaced = torch.logspace(0, torch.log10(torch.tensor(float(T))).item(), self.points, dtype=torch.float64)
         return spaced.round().long().clamp(1, T).unique()
 
-    def density(self, T: int, mean_square: Float[Tensor, " points"]) -> Float[Tensor, " T"]:
+    def between(self, T: int, values: Float[Tensor, "*rows points"]) -> Float[Tensor, "*rows T"]:
         at, k = self.pilot(T).double().log(), torch.arange(1, T + 1, dtype=torch.float64).log()
-        height = mean_square.clamp(min=1e-30).log() / 2
         upper = torch.searchsorted(at, k).clamp(1, len(at) - 1)
         share = (k - at[upper - 1]) / (at[upper] - at[upper - 1])
-        rms = torch.lerp(height[upper - 1], height[upper], share).exp()
+        return torch.lerp(values[..., upper - 1], values[..., upper], share)
+
+    def density(self, T: int, mean_square: Float[Tensor, " points"]) -> Float[Tensor, " T"]:
+        rms = self.between(T, mean_square.clamp(min=1e-30).log() / 2).exp()
         return (1 - self.uniform_share) * rms / rms.sum() + self.uniform_share / T
 
     def draws(self, density: Float[Tensor, " T"], uniform: Float[Tensor, "images calls"]) -> Draws:

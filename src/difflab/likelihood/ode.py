@@ -68,9 +68,9 @@ def check_tolerances(group: str, rtol: float, atol: float) -> None:
 
 
 class ProbabilityFlow:
-    """The log-density of x at t_min under the model whose samples the probability-flow ODE makes.
+    """The log-density of x at t_min, or at a later time, under the model whose samples the probability-flow ODE makes.
 
-    log p(x) = log prior(x_1) plus the integral of the drift's divergence from t_min to 1 (Song et al., 2021, Eq. 39),
+    log p(x) = log prior(x_1) plus the integral of the drift's divergence from there to 1 (Song et al., 2021, Eq. 39),
     with the trace of d x0_hat / dx either exact, by a backward pass for each dimension, or estimated without bias as
     v^T (d x0_hat / dx) v with random signs v (Hutchinson; Grathwohl et al., 2019). Solved in float64 around a network
     that keeps the dtype of x. The error norm couples a batch: its examples agree with those solved alone within the
@@ -98,6 +98,8 @@ class ProbabilityFlow:
         schedule: Schedule,
         x: Float[Tensor, "batch *shape"],
         noise: Callable[[], Tensor],
+        start: float | None = None,
+        watch: Callable[[float], None] | None = None,
     ) -> Float[Tensor, "probes batch"]:
         """Nats of each example, all dimensions together, float64: one row for each probe, or one with the exact trace.
 
@@ -107,16 +109,21 @@ class ProbabilityFlow:
             denoise: the bare denoiser. A wrapper that synchronises processes would hang: they need different numbers
                 of calls.
             schedule: what it was trained on.
-            x: states at t_min: not data but alpha x_0 + sigma eps.
+            x: states at `start`: not data but alpha x_0 + sigma eps.
             noise: standard normal numbers of the shape of x; the signs of one draw are a probe, the same all the way.
+            start: the time of x; None for t_min.
+            watch: called before each call of the network with the share of the way that lies behind, in [0, 1].
         """
         with torch.inference_mode(False), torch.no_grad():
-            course = Course(schedule, torch.tensor([schedule.t_min, 1.0], dtype=torch.float64), x.device)
+            first = schedule.t_min if start is None else start
+            course = Course(schedule, torch.tensor([first, 1.0], dtype=torch.float64), x.device)
             signs = [torch.where(noise() < 0, -1.0, 1.0).to(x.device, torch.float64) for _ in range(self.probes or 0)]
             size = x[0].numel()
 
             def drift(w: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
                 t, norm = course.at(w)
+                if watch is not None:
+                    watch(course.share(w))
                 with torch.enable_grad():
                     y = state[0].detach().requires_grad_()
                     x0 = denoise((norm * y).to(x.dtype), t.expand(len(y))).x0.double()
@@ -125,8 +132,8 @@ class ProbabilityFlow:
                     traces = traces.sum(0, keepdim=True)
                 return x0.detach() - w.tanh() * y.detach(), traces / size - w.tanh()
 
-            start = x.double() / course.norms[0], x.new_zeros(max(len(signs), 1), len(x), dtype=torch.float64)
-            end, change = course.solve(drift, start, self.rtol, self.atol)
+            state = x.double() / course.norms[0], x.new_zeros(max(len(signs), 1), len(x), dtype=torch.float64)
+            end, change = course.solve(drift, state, self.rtol, self.atol)
             z = (course.norms[1] / schedule.prior_std * end).flatten(1)
             prior = -0.5 * (z**2 + math.log(2 * math.pi)).sum(1) - size * math.log(schedule.prior_std)
             return prior + size * (change + torch.log(course.norms[1] / course.norms[0]))

@@ -1,7 +1,10 @@
 """Every picture."""
 
 from difflab.plots.bound import bound_terms
+from difflab.plots.curves import Curve
+from difflab.plots.ema_lengths import ema_lengths
 from difflab.plots.grid import image_grid
+from difflab.plots.quality import quality
 from difflab.plots.sampler_errors import Line, sampler_errors
 
-__all__ = ["Line", "bound_terms", "image_grid", "sampler_errors"]
+__all__ = ["Curve", "Line", "bound_terms", "ema_lengths", "image_grid", "quality", "sampler_errors"]

@@ -8,7 +8,7 @@ import torch
 
 from difflab.data import ImageData
 from difflab.errors import ConfigError
-from difflab.evaluation import Likelihood, Protocol
+from difflab.evaluation import Drawing, Likelihood, Protocol, Store
 from difflab.features import Extractor
 from difflab.prediction import Denoiser
 from difflab.process import Variance
@@ -29,6 +29,10 @@ class Parts:
     protocol: Protocol
     extractor: Extractor
     variance: Variance
+
+    def drawing(self, config: Mapping[str, Any], store: Store | None = None) -> Drawing:
+        """How samples are drawn, by `generation` of a config."""
+        return Drawing(self.sampler, config["generation"]["seed"], config["generation"]["chunk"], store)
 
 
 def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:

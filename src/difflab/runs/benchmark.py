@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -24,6 +24,8 @@ from difflab.prediction import Denoiser, V
 from difflab.process import between, diffuse
 from difflab.randomness import stream
 from difflab.runs.assemble import denoiser_of
+from difflab.runs.benchmarks.likelihood import likelihood
+from difflab.runs.benchmarks.row import Row
 from difflab.runs.build import build
 from difflab.runs.folder import RunFolder, environment, write_json
 from difflab.runs.load import option
@@ -31,23 +33,10 @@ from difflab.runs.paths import CONFIGS
 from difflab.runs.train import quiet_lightning
 from difflab.schedules import Marginal
 from difflab.times import Uniform
-from difflab.training import EMA, AdamW, Diffusion, Table
+from difflab.training import AdamW, Diffusion, Table, constant_ema
 from difflab.training.callbacks import Checkpoints, Figures, StopOnSignal
 
 REPOSITORY = CONFIGS.parent
-
-
-class Row(NamedTuple):
-    """One measurement: seconds of ours and of the peer, their ratio, and whether the target on it is met."""
-
-    name: str
-    ours: float
-    peer: float | None
-    ratio: float | None
-    limit: str
-    target: str
-    met: bool
-    how: str
 
 
 class RandomImages(ImageData):
@@ -112,7 +101,13 @@ def overhead(settings: dict[str, Any]) -> Row:
     module = Diffusion(ours, Simple(), Uniform(), AdamW(1e-4, (0.9, 0.999), 1e-8, 0.0, 100, 1.0), data.scaling, 0)
     with tempfile.TemporaryDirectory() as folder:
         keep = Checkpoints(Path(folder), 10**9, 1)
-        callbacks = [interleaved, EMA(0.999, True), Figures(10, settings["batch_size"]), keep, StopOnSignal(keep)]
+        callbacks = [
+            interleaved,
+            constant_ema(0.999, True),
+            Figures(10, settings["batch_size"]),
+            keep,
+            StopOnSignal(keep),
+        ]
         options = option("trainer", "default", config) | {"precision": "32-true", "max_steps": steps + warmup + 1}
         del options["max_epochs"]
         fixed = {"max_epochs": -1, "check_val_every_n_epoch": None, "limit_val_batches": 0, "accelerator": "cpu"}
@@ -228,6 +223,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
     "sampler": sampler,
     "coefficients": coefficients,
     "first_second": first_second,
+    "likelihood": likelihood,
 }
 
 

@@ -120,10 +120,15 @@ class RunFolder:
             write_text(self.config, OmegaConf.to_yaml(config))
 
     def record(self, evaluation: Mapping[str, Any]) -> None:
-        """One more line of evaluations.jsonl."""
+        """One more line of evaluations.jsonl, by one process at a time; a line that was cut off before stays alone."""
         line = json.dumps({"time": datetime.now().isoformat(timespec="seconds"), **evaluation}) + "\n"
-        with self.evaluations.open("a") as file:
-            file.write(line)
+        hidden = self.path / ".hydra"
+        hidden.mkdir(exist_ok=True)
+        with FileLock(hidden / "evaluations.lock"), self.evaluations.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read() == b"\n" else f"\n{line}"
+            file.write(line.encode())
 
 
 def environment(overrides: list[str]) -> dict[str, Any]:

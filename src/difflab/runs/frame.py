@@ -67,7 +67,8 @@ class Frame:
 
     Args:
         config: name of its YAML.
-        task: module whose `main(cfg, folder)` does the work; imported after the first pass of validation.
+        task: module whose `main(cfg, folder)` does the work; imported after the first pass of validation. Where it has
+            a `summary(results)` too, that is told once, at the end, what `main` has returned for each job.
         owns_folder: whether the job writes a run folder of its own.
     """
 
@@ -76,6 +77,7 @@ class Frame:
         self.codes: list[int] = []
         self.entered = self.sweeping = False
         self.jobs: list[dict[str, Any]] = []
+        self.results: list[Any] = []
 
     @property
     def code(self) -> int:
@@ -100,7 +102,7 @@ class Frame:
                 folder.set_status("running")
             validate(cfg, self.config, dict(hydra_config.runtime.choices))
             with one_job(folder.path) if self.sweeping else nullcontext():
-                import_module(self.task).main(cfg, folder)
+                self.results.append(import_module(self.task).main(cfg, folder))
         except BaseException as error:
             code, reason = verdict(error)
             self.tell(folder, error, code, reason)
@@ -114,7 +116,14 @@ class Frame:
         if self.sweeping:
             self.record(hydra_config, code, reason)
         if code >= 128:
+            self.summarise()
             sys.exit(code)
+
+    def summarise(self) -> None:
+        """Let the task say what came of the jobs that ended well."""
+        summary = getattr(sys.modules.get(self.task), "summary", None)
+        if summary is not None and self.results:
+            summary(self.results)
 
     def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
         """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
@@ -179,6 +188,7 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
             sys.argv[1:] = resumed(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
         entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config)(main)
         entry()
+        frame.summarise()
     except (KeyboardInterrupt, Terminated) as error:  # before, between and after jobs
         code, reason = verdict(error)
         print(reason, file=sys.stderr)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from difflab.errors import ConfigError
-from difflab.evaluation import Evaluation, generate, measure
+from difflab.evaluation import Evaluation, Scores, Store, generate, measure
 from difflab.randomness import SampleNoise
 from difflab.runs.assemble import Parts, assemble, sampler_of
 from difflab.runs.build import build
@@ -16,6 +16,7 @@ from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS, cache_folder
 from difflab.samplers import Sampler, encode
+from difflab.training import Snapshots, label, reconstruct
 
 
 def option(group: str, name: str, base: dict[str, Any], **values: Any) -> dict[str, Any]:
@@ -150,24 +151,42 @@ class Run:
         if x.shape[1:] != torch.Size(data.shape):
             raise ConfigError(f"x: shape {tuple(x.shape)}; allowed are [N, {', '.join(map(str, data.shape))}]")
         measure(chosen, self.parts.denoiser, data)
-        scorer = chosen.scorer(self.parts.denoiser, data.levels, seed)
-        density = scorer.density(data.scaling.encode(data.val.pixels[:32]))
-        sums = scorer.score(x.cpu().float(), "x", density)
-        return sums.mean(), (sums.noise + sums.image_stderr() ** 2) ** 0.5 if len(x) > 1 else sums.noise**0.5
+        return chosen.of(self.parts.denoiser, data, x.cpu().float(), seed)
 
-    def evaluate(self) -> Evaluation:
-        """Every figure of the run's protocol, with the settings in `config`."""
-        parts, generation = self.parts, self.config["generation"]
-        parts.protocol.prepare(parts.extractor, parts.data, cache_folder(self.config["cache"]))
-        return parts.protocol.evaluate(
-            parts.denoiser,
-            parts.data,
-            parts.likelihood,
-            parts.sampler,
-            parts.extractor,
-            generation["seed"],
-            generation["chunk"],
-        )
+    def evaluate(self, store: Store | None = None, scores: Scores | None = None) -> Evaluation:
+        """Every figure of the run's protocol, with the settings in `config`.
+
+        Args:
+            store: where chunks of samples are kept until all are there.
+            scores: bits per dimension that are known already.
+        """
+        parts = self.parts
+        space = parts.protocol.prepare(parts.extractor, parts.data, cache_folder(self.config["cache"]))
+        drawing = parts.drawing(self.config, store)
+        return parts.protocol.evaluate(parts.denoiser, parts.data, parts.likelihood, drawing, space, scores)
+
+
+def average(
+    folder: RunFolder, ema: dict[str, Any], content: dict[str, Any], names: list[str], length: float
+) -> dict[str, Tensor]:
+    """The average of a length at a checkpoint: as it was tracked, or made from the snapshots.
+
+    Args:
+        folder: of the run.
+        ema: its `ema` section.
+        content: of the checkpoint.
+        names: of the parameters that are trained.
+        length: of the average.
+
+    Raises:
+        ConfigError: where neither gives it.
+    """
+    if "lengths" not in ema:
+        raise ConfigError(f"ema.length: {length:g}; this run tracked one average; only ema=power has lengths")
+    first, *others = (label(tracked) for tracked in ema["lengths"])
+    averages = {first: content["state_dict"]} | {key: content["averages"][key] for key in others if names}
+    held = {key: {name: tracked[name] for name in names if name in tracked} for key, tracked in averages.items()}
+    return reconstruct(Snapshots(folder.path, ema["snapshot_every"]), length, content["global_step"], held)
 
 
 def load_run(
@@ -175,6 +194,7 @@ def load_run(
     checkpoint: str = "last.ckpt",
     targets: list[str] | None = None,
     device: str | None = None,
+    ema_length: float | None = None,
     **changes: Any,
 ) -> Run:
     """The run in a folder, with EMA weights, in evaluation mode.
@@ -186,10 +206,14 @@ def load_run(
         checkpoint: name of the file in checkpoints/.
         targets: module prefixes that the run's config may name beside difflab's own.
         device: None for a GPU where there is one.
+        ema_length: of the average, for runs with ema=power: the relative standard deviation of its profile. One that
+            is tracked comes from the checkpoint, others are made from the snapshots up to its step; None for the first
+            of those that are tracked.
         changes: sections of the config to replace.
 
     Raises:
-        ConfigError: where the folder is no run, or the checkpoint is missing, damaged or not the config's.
+        ConfigError: where the folder is no run, or the checkpoint is missing, damaged or not the config's, and for an
+            average that neither the checkpoint nor the snapshots give.
     """
     folder = RunFolder.existing("run", path)
     config: Any = OmegaConf.to_container(folder.read_config("run"))
@@ -197,7 +221,11 @@ def load_run(
     config = config | {"targets": targets or []} | changes
     content = read(folder.checkpoints / checkpoint, "run")
     parts = assemble(config, trained)
-    weights = {k.removeprefix("denoiser."): v for k, v in content["state_dict"].items() if k.startswith("denoiser.")}
+    saved = content["state_dict"]
+    if ema_length is not None:
+        trained_names = [f"denoiser.{name}" for name, p in parts.denoiser.named_parameters() if p.requires_grad]
+        saved = saved | average(folder, trained["ema"], content, trained_names, ema_length)
+    weights = {k.removeprefix("denoiser."): v for k, v in saved.items() if k.startswith("denoiser.")}
     try:
         parts.denoiser.load_state_dict(weights)
     except RuntimeError as error:

@@ -109,7 +109,7 @@ TABLE = (
     Refusal(
         "likelihood",
         lambda c: c.likelihood is not None and c.likelihood.chain and c.schedule.T is None,
-        "a bound by steps needs a schedule with T steps; allowed is continuous",
+        "a bound by steps needs a schedule with T steps; allowed are continuous, ode",
     ),
 )
 

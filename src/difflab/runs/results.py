@@ -1,16 +1,17 @@
 """Final figures on the terminal and in files."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isnan, nan
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-# The end of a key, and what it is; {} is the name of the feature extractor.
+# The end of a key, and what it is; {f} and {k} are what the Frechet and the kernel distance are called, {n} is the name
+# of the feature extractor.
 WORDS = (
-    ("bits_per_dim", "bits/dim, published convention"),
+    ("bits_per_dim", "bits/dim"),
     ("bits_per_dim_prior", "  prior term"),
     ("bits_per_dim_diffusion", "  terms of the steps"),
     ("bits_per_dim_decoder", "  decoder term"),
@@ -21,14 +22,22 @@ WORDS = (
     ("bits_per_dim_truncated", "bits/dim, truncated bound"),
     ("bits_per_dim_truncated_step", "  its chain ends at step"),
     ("bits_per_dim_calls", "  network calls an image"),
-    ("fd_{}", "Frechet distance, {} features"),
-    ("fd_{}_floor", "  its floor: real test images"),
-    ("fd_{}_samples", "  images in each draw"),
-    ("{}_accuracy", "  test accuracy of the {}"),
-    ("{}_confident_share", "  samples with a class above 0.9"),
-    ("{}_confident_share_real", "  real images with one"),
-    ("{}_class_share_min", "  least share of a class"),
-    ("{}_class_share_max", "  greatest share of a class"),
+    ("{f}", "Frechet distance, {n} features"),
+    ("{f}_floor", "  its floor: real test images"),
+    ("{f}_samples", "  images in each draw"),
+    ("{f}_infinity", "  extrapolated to infinitely many"),
+    ("{k}", "kernel distance, mean of the subsets"),
+    ("{k}_spread", "  its spread over the subsets"),
+    ("{s}", "Inception Score, {n}"),
+    ("precision_{n}", "precision"),
+    ("recall_{n}", "recall"),
+    ("{m}", "kernel distance on unit norms"),
+    ("nearest_{n}_closer_share", "nearer to training images than test (0.5: no copies)"),
+    ("{n}_accuracy", "  test accuracy of the {n}"),
+    ("{n}_confident_share", "  samples with a class above 0.9"),
+    ("{n}_confident_share_real", "  real images with one"),
+    ("{n}_class_share_min", "  least share of a class"),
+    ("{n}_class_share_max", "  greatest share of a class"),
     ("network_calls", "  network calls a sample"),
     ("loss", "training loss, last rows"),
     ("steps", "optimizer steps"),
@@ -46,16 +55,31 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def names(keys: Iterable[str]) -> dict[str, str]:
+    """What the distances among these keys are called: by the literature's Inception, or by another extractor."""
+    own = next((k.removeprefix("fd_").removesuffix("_samples") for k in keys if k.startswith("fd_")), "")
+    own = own.removesuffix("_infinity")
+    if "fid_samples" in keys:
+        return {"n": "inception", "f": "fid", "k": "kid", "s": "is", "m": "mmd_inception"}
+    return {
+        "n": own,
+        "f": f"fd_{own}",
+        "k": f"kd_{own}",
+        "s": f"is_{own}",
+        "m": "cmmd" if "cmmd" in keys else f"mmd_{own}",
+    }
+
+
 def rows(figures: Mapping[str, float]) -> list[tuple[str, str, str]]:
     """(what, value with its standard error, key) of the figures that a reader looks for first."""
     keys = {key.split("/")[-1]: key for key in figures}
-    extractor = next((k.removeprefix("fd_").removesuffix("_floor") for k in keys if k.endswith("_floor")), "")
+    called = names(keys)
     table = []
     for ending, what in WORDS:
-        key = keys.get(ending.format(extractor))
+        key = keys.get(ending.format(**called))
         if key is not None:
             value, error = number(figures[key]), figures.get(f"{key}_stderr", nan)
-            table.append((what.format(extractor), value if isnan(error) else f"{value} ± {error:.2g}", key))
+            table.append((what.format(**called), value if isnan(error) else f"{value} ± {error:.2g}", key))
     return table
 
 

@@ -1,39 +1,59 @@
 """scripts/sample.py: pictures from a finished run."""
 
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import Tensor
 
 from difflab.errors import ConfigError
-from difflab.evaluation import generate, measure
+from difflab.evaluation import Store, generate, measure
+from difflab.evaluation.protocol import as_pictures
 from difflab.plots import image_grid
+from difflab.runs.finished import Finished, store_of
 from difflab.runs.folder import RunFolder
-from difflab.runs.load import load_run
-from difflab.runs.settings import changes
+from difflab.runs.together import together
+
+
+class Drawn(NamedTuple):
+    """8-bit pictures, [n, C, H, W], the calls and the name of their sampler, and where they are kept until then."""
+
+    pictures: Tensor
+    calls: int
+    sampler: str
+    store: Store
 
 
 def main(cfg: DictConfig, folder: RunFolder) -> None:
     """A grid as PNG, and all samples as an .npz of 8-bit pictures (arr_0, [n, H, W, C]).
 
     Raises:
-        ConfigError: where the run or the settings are refused.
+        ConfigError: where the run or the settings are refused, and for samples that are not finite.
     """
     if cfg.classes is not None:
         raise ConfigError(f"classes: {list(cfg.classes)}; this run's network was trained without classes: only null")
-    target = RunFolder.existing("run", cfg.run)
-    saved: Any = OmegaConf.to_container(target.read_config("run"))
-    changed = changes(saved, cfg, list(HydraConfig.get().overrides.task))
-    run = load_run(cfg.run, cfg.checkpoint, list(cfg.targets), cache=cfg.cache, **changed)
-    parts = run.parts
-    measure(parts.sampler, parts.denoiser, parts.data)
-    samples, calls = generate(parts.denoiser, parts.sampler, parts.data.shape, cfg.n, cfg.seed, cfg.chunk)
-    pictures = parts.data.scaling.picture(parts.data.scaling.decode(samples))
-    out = Path(cfg.out) if cfg.out is not None else target.samples
-    name = f"{type(parts.sampler).__name__.lower()}_{calls}_seed{cfg.seed}_n{cfg.n}"
-    image_grid(pictures[:256], out / f"{name}.png")
-    np.savez_compressed(out / f"{name}.npz", arr_0=pictures.permute(0, 2, 3, 1).numpy())
-    print(f"{calls} network calls a sample")
+    finished = Finished.of(cfg, list(HydraConfig.get().overrides.task))
+    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk)
+    out = Path(cfg.out) if cfg.out is not None else RunFolder(Path(finished.path)).samples
+    average = "" if cfg.ema.length is None else f"_ema{cfg.ema.length:g}"
+    name = f"{drawn.sampler}_{drawn.calls}_seed{cfg.seed}_n{cfg.n}{average}"
+    image_grid(drawn.pictures[:256], out / f"{name}.png")
+    unfinished = out / f".{name}.npz.new"
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, arr_0=drawn.pictures.permute(0, 2, 3, 1).numpy())
+    unfinished.replace(out / f"{name}.npz")
+    drawn.store.clear()
+    print(f"{drawn.calls} network calls a sample")
     print(f"{out / name}.png\n{out / name}.npz")
+
+
+def draw(finished: Finished, n: int, seed: int, chunk: int) -> Drawn:
+    """The pictures, on every process that shares in them."""
+    run = finished.load()
+    data, denoise, sampler = run.parts.data, run.parts.denoiser, run.parts.sampler
+    store = store_of(run, seed, chunk)
+    measure(sampler, denoise, data)
+    samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store)
+    return Drawn(as_pictures(samples, data), calls, type(sampler).__name__.lower(), store)

@@ -10,9 +10,10 @@ from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS
 from difflab.runs.resume import key_of, override, quoted
 
-GROUPS = ("sampler", "grid", "variance", "likelihood", "features", "metrics")
+GROUPS = ("sampler", "grid", "variance", "decoder", "likelihood", "features", "metrics")
 ADDED: set[str] = set()  # options that `with_choices` put on the command line of this process
-SHARED = {"grid": ("sampler",), "variance": ("sampler", "likelihood")}  # an option that others hold a copy of
+# an option that others hold a copy of
+SHARED = {"grid": ("sampler",), "variance": ("sampler", "likelihood"), "decoder": ("likelihood",)}
 
 
 def with_choices(config: str, arguments: list[str]) -> list[str]:
@@ -24,7 +25,9 @@ def with_choices(config: str, arguments: list[str]) -> list[str]:
         ConfigError: where the script works on a run and `run=` names none.
     """
     asked = any(a.startswith("-") and a not in ("-m", "--multirun") for a in arguments)  # --help and the like
-    if asked or "run" not in OmegaConf.load(CONFIGS / f"{config}.yaml"):
+    node = OmegaConf.load(CONFIGS / f"{config}.yaml")
+    own = {group for entry in node.defaults if not isinstance(entry, str) for group in entry}
+    if asked or "run" not in node or not own.intersection(GROUPS):
         return arguments
     run = override(arguments, "run")
     if run in (None, "null", ""):

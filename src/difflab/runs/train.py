@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from difflab.data import ImageData
 from difflab.errors import ConfigError
+from difflab.evaluation import FeatureSpace
 from difflab.plots import bound_terms, image_grid
 from difflab.runs.assemble import Parts, assemble
 from difflab.runs.build import build
@@ -25,7 +26,7 @@ from difflab.runs.refusals import Choices, refuse
 from difflab.runs.results import show, write_terms
 from difflab.runs.resume import checkpoint, saved_config
 from difflab.training import EMA, Diffusion, Table
-from difflab.training.callbacks import Checkpoints, Figures, Pictures, StopOnSignal
+from difflab.training.callbacks import Checkpoints, Figures, Looks, StopOnSignal
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +66,12 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     module = diffusion(config, parts)
     if start is not None:
         check_fits(start, module)
-    ema = build(config["ema"], "ema", config["targets"])
+    images = parts.data.batch_size * config["trainer"]["accumulate_grad_batches"]  # of one optimizer step
+    ema = build(config["ema"], "ema", config["targets"], images=images, folder=folder.path)
     figures = Figures(config["trainer"]["log_every_n_steps"], config["data"]["batch_size"])
     callbacks = training_callbacks(config, parts, folder, ema, figures)
     trainer = build_trainer(config, parts.data, callbacks)
-    parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]))
+    space = parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]))
     folder.describe(OmegaConf.create(config), overrides)  # from here on nothing is refused
     folder.checkpoints.mkdir(exist_ok=True)
     trainer.loggers = loggers(config, folder)
@@ -86,7 +88,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
             what = f"trained {trainer.global_step} steps" if parts.denoiser.trainable else "nothing to train"
             print(f"{what}; evaluating")
             log.info("trained %d steps", trainer.global_step)
-        finish(config, parts, module, trainer, ema, figures, folder)
+        finish(config, parts, space, module, trainer, ema, figures, folder)
         code = 0
     finally:
         end_children(trainer, failed=code != 0)
@@ -122,20 +124,12 @@ def check_fits(path: Path, module: Diffusion) -> None:
 def training_callbacks(
     config: dict[str, Any], parts: Parts, folder: RunFolder, ema: EMA, figures: Figures
 ) -> list[Callback]:
-    """In the order in which they act after a step: average, figures, pictures; then, before the next, save and stop."""
-    keep, generation = config["checkpoints"], config["generation"]
+    """In the order in which they act after a step: average, figures, looks; then, before the next, save and stop."""
+    keep, data = config["checkpoints"], parts.data
     checkpoints = Checkpoints(folder.checkpoints, keep["every"], keep["keep"])
-    pictures = Pictures(
-        folder.samples,
-        parts.protocol.every if parts.protocol.pictures else None,
-        ema,
-        parts.sampler,
-        parts.protocol.pictures,
-        generation["seed"],
-        generation["chunk"],
-        parts.data,
-    )
-    return [ema, figures, pictures, checkpoints, StopOnSignal(checkpoints)]
+    images = data.batch_size * config["trainer"]["accumulate_grad_batches"]
+    looks = Looks(folder.samples, parts.protocol, ema, parts.drawing(config), parts.likelihood, data, figures, images)
+    return [ema, figures, looks, checkpoints, StopOnSignal(checkpoints)]
 
 
 def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
@@ -186,25 +180,26 @@ def build_trainer(config: dict[str, Any], data: ImageData, callbacks: list[Callb
 def finish(
     config: dict[str, Any],
     parts: Parts,
+    space: FeatureSpace | None,
     module: Diffusion,
     trainer: Trainer,
     ema: EMA,
     figures: Figures,
     folder: RunFolder,
 ) -> None:
-    """The final evaluation on EMA weights, written down and shown."""
-    generation = config["generation"]
+    """The final evaluation on EMA weights, written down and shown.
+
+    Raises:
+        RuntimeError: for samples that are not finite: the run was trained, and is not refused for them.
+    """
     module.to(trainer.strategy.root_device)
     with ema.averaged(module):
-        evaluation = parts.protocol.evaluate(
-            parts.denoiser,
-            parts.data,
-            parts.likelihood,
-            parts.sampler,
-            parts.extractor,
-            generation["seed"],
-            generation["chunk"],
-        )
+        try:
+            evaluation = parts.protocol.evaluate(
+                parts.denoiser, parts.data, parts.likelihood, parts.drawing(config), space
+            )
+        except ConfigError as error:
+            raise RuntimeError(str(error)) from None
     if not trainer.is_global_zero:
         return
     result = {
@@ -221,10 +216,11 @@ def finish(
     for logger in trainer.loggers:
         logger.log_metrics(evaluation.figures, trainer.global_step)
     grid = None
-    if evaluation.samples is not None and len(evaluation.samples):
+    if evaluation.pictures is not None and len(evaluation.pictures):
         grid = folder.samples / f"step_{trainer.global_step:06d}.png"
-        scaling = parts.data.scaling
-        image_grid(scaling.picture(scaling.decode(evaluation.samples)), grid)
+        image_grid(evaluation.pictures, grid)
+    if evaluation.pairs is not None:
+        image_grid(evaluation.pairs, folder.samples / "nearest_training_images.png")
     if evaluation.terms:
         write_terms(evaluation.terms, folder.path / "bound_terms.csv")
         bound_terms(evaluation.terms, folder.path / "bound_terms.png")

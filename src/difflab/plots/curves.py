@@ -1,0 +1,61 @@
+"""Figures with their errors along a setting."""
+
+from collections.abc import Sequence
+from math import isfinite, nan
+from typing import NamedTuple
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+MARKERS = "osD^v<>PX*"
+MOST_TICKS = 10
+DECADE = 10.0  # a range of values from which the axis is logarithmic
+NEAR = 4.0  # a floor further below the curves would only press them flat
+
+
+class Curve(NamedTuple):
+    """Values at rising x with their standard errors, nan where none is known; without a name it is the only one."""
+
+    name: str
+    x: Sequence[float]
+    values: Sequence[float]
+    errors: Sequence[float]
+
+
+def draw(axes: Axes, curves: Sequence[Curve], floor: float | None) -> None:
+    """Each curve in a colour and with a marker of its own, error bars, and the floor as a dashed line.
+
+    Args:
+        floor: what real test images have; None where it is not known.
+    """
+    for i, curve in enumerate(curves):
+        look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i // len(COLOURS) % len(MARKERS)]}
+        errors = [error if isfinite(error) else 0.0 for error in curve.errors]
+        axes.errorbar(curve.x, curve.values, errors, label=curve.name, ms=4.5, lw=1.5, capsize=3, **look)
+    values = [v for curve in curves for v in curve.values if isfinite(v)]
+    if floor is not None:
+        near = not values or floor > min(values) / NEAR
+        label = f"floor: real test images, {floor:.3g}{'' if near else ', far below'}"
+        axes.axhline(floor if near else nan, color="0.35", ls="--", lw=1.1, label=label)
+        values += [floor] if near else []
+    if values and min(values) > 0 and max(values) > DECADE * min(values):
+        axes.set_yscale("log")
+    ticks = sorted({x for curve in curves for x in curve.x})
+    axes.set_xscale("log")
+    if len(ticks) <= MOST_TICKS:
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+    if floor is not None or any(curve.name for curve in curves):
+        axes.legend(fontsize=8)
+
+
+def words(name: str) -> str:
+    """What a figure is called in a picture."""
+    short = name.removeprefix("test/")
+    if short.startswith("fd_"):
+        return f"Frechet distance, {short.removeprefix('fd_')} features"
+    return {"fid": "FID", "bits_per_dim": "bits/dim"}.get(short, short)

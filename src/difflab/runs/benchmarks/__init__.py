@@ -1,0 +1,1 @@
+"""Rows of scripts/benchmark.py that measure more than seconds."""
