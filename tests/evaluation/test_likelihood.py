@@ -77,16 +77,17 @@ def test_stratified_agrees_with_exact_within_three_standard_errors_over_20_seeds
 
 def test_exact_keeps_every_term_of_every_bound(network, data):
     scores = EXACT.figures(network, data, None, 0)
-    assert scores.of_each.keys() == EXACT.bounds(network.schedule, 11).keys()
+    assert scores.terms.keys() == EXACT.bounds(network.schedule, 11).keys()
     prior = scores.figures["bits_per_dim_prior"]
-    for kind, terms in scores.of_each.items():
+    for kind, terms in scores.terms.items():
         assert [(first, last) for first, last, _ in terms] == [(k, k) for k in range(1, T + 1)]
         assert prior + sum(bits for *_, bits in terms) == pytest.approx(scores.figures[f"bits_per_dim_{kind}"])
-    assert scores.terms == scores.of_each["posterior_clipped"] != scores.of_each["posterior_unclipped"]
+    assert next(iter(scores.terms)) == "posterior_clipped"
+    assert scores.terms["posterior_clipped"] != scores.terms["posterior_unclipped"]
     assert scores.figures["bits_per_dim_calls"] == T
     for name in ("bits_per_dim_stderr", "bits_per_dim_truncated_stderr"):
         assert 0 < scores.figures[name] < 0.3
-    assert scores.figures["bits_per_dim_decoder"] == pytest.approx(scores.terms[0][2])
+    assert scores.figures["bits_per_dim_decoder"] == pytest.approx(scores.terms["posterior_clipped"][0][2])
 
 
 def test_the_pilot_is_among_the_calls(network, data):
@@ -98,7 +99,7 @@ def test_the_pilot_is_among_the_calls(network, data):
 
 def test_the_decoder_is_that_of_the_choice(network, data):
     plain = Likelihood(Exact(), Posterior(), Gaussian(), True, 512)
-    terms, others = (chosen.figures(network, data, 12, 0).terms for chosen in (EXACT, plain))
+    terms, others = (chosen.figures(network, data, 12, 0).terms["posterior_clipped"] for chosen in (EXACT, plain))
     assert terms[1:] == others[1:]
     assert terms[0][2] > others[0][2]  # the density over a bin far wider than it
     assert isinstance(next(iter(plain.bounds(network.schedule, 11).values())), Bound)
@@ -151,5 +152,5 @@ def test_continuous_figures_on_a_schedule_without_steps(data):
     denoise = gaussian_denoiser(option("schedule", "vp"), 0.0, 0.6)
     chosen = Continuous(Stratified(8, 8, 0.1), Posterior(), Discretised(), True, 512, cells=100)
     scores = chosen.figures(denoise, data, 12, 0)
-    assert scores.of_each.keys() == {"continuous_clipped", "continuous_unclipped"}
+    assert scores.terms.keys() == {"continuous_clipped", "continuous_unclipped"}
     assert 2 < scores.figures["bits_per_dim_truncated"] <= scores.figures["bits_per_dim"] + 0.2

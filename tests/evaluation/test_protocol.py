@@ -42,7 +42,7 @@ def test_none_computes_nothing(data, denoise, drawing, tmp_path):
     assert chosen.prepare(Pixels(), data, tmp_path) is None
     found = chosen.evaluate(denoise, data, Never(), drawing, None)
     assert set(found.figures) == {"seconds/evaluate"}
-    assert (found.terms, found.pictures, found.pairs) == ([], None, None)
+    assert (found.terms, found.pictures, found.pairs) == ({}, None, None)
     assert chosen.calls_on_the_way(128) == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -68,9 +68,9 @@ def test_one_pass_over_the_samples_feeds_every_distance(data, denoise, drawing, 
 
 def test_scores_that_are_known_are_not_computed_again(data, denoise, drawing):
     chosen = protocol("default", "metrics.distances=null", "metrics.pictures=0")
-    known = Scores({"bits_per_dim": 1.5}, [(1, 2, 1.5)], {})
+    known = Scores({"bits_per_dim": 1.5}, {"posterior_clipped": [(1, 2, 1.5)]})
     found = chosen.evaluate(denoise, data, Never(), drawing, None, known)
-    assert (found.figures["test/bits_per_dim"], found.terms) == (1.5, [(1, 2, 1.5)])
+    assert (found.figures["test/bits_per_dim"], found.terms) == (1.5, known.terms)
 
 
 def test_what_cannot_be_computed_after_training_is_refused_before_it(data, tmp_path):

@@ -24,14 +24,12 @@ class Scores(NamedTuple):
 
     Attributes:
         figures: by name.
-        terms: of stretches of the chain under the bound that counts; one step each where all were computed, none where
-            nothing is a sum over steps.
-        of_each: the same of every bound, by name.
+        terms: by the name of each bound, the one that counts first: of stretches of the chain, one step each where all
+            were computed; empty where nothing is a sum over steps.
     """
 
     figures: dict[str, float]
-    terms: Terms
-    of_each: dict[str, Terms]
+    terms: dict[str, Terms]
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Likelihood:
         for i, kind in enumerate(self.bounds(denoise.schedule, data.levels)):
             figures[f"bits_per_dim_{kind}"] = sums.mean(i)
             terms[kind] = bins(sums.by_step[i], self.estimate)
-        return Scores(figures, next(iter(terms.values())), terms)
+        return Scores(figures, terms)
 
     def quick(self, denoise: Denoiser, data: ImageData, calls: int, seed: int) -> dict[str, float]:
         """Bits per dimension of held-out images from so many network calls, see `difflab.evaluation.quick`."""

@@ -165,7 +165,7 @@ class Ode:
             "bits_per_dim_truncated_time": time_of(bound, end),
             "bits_per_dim_truncated_width": end.std,
         }
-        return Scores(figures, [], {})
+        return Scores(figures, {})
 
     def quick(self, denoise: Denoiser, data: ImageData, calls: int, seed: int) -> dict[str, float]:
         """The bound of continuous time on held-out images: no solver is done within a number of calls."""

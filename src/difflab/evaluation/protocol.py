@@ -12,7 +12,7 @@ from difflab.data import ImageData
 from difflab.errors import ConfigError
 from difflab.evaluation.distances import Counts, Distance, Memorisation, Names, Sets, described, neighbours
 from difflab.evaluation.generate import generate
-from difflab.evaluation.likelihood import Likelihood, Scores
+from difflab.evaluation.likelihood import Likelihood, Scores, Terms
 from difflab.evaluation.measure import measure
 from difflab.evaluation.space import FeatureSpace
 from difflab.evaluation.store import Store
@@ -48,13 +48,13 @@ class Evaluation:
 
     Attributes:
         figures: by name.
-        terms: of the bound: first step, last step, bits per dimension.
+        terms: of each bound, the one that counts first: first step, last step, bits per dimension.
         pictures: the first samples, 8-bit, [n, C, H, W].
         pairs: samples, each followed by its nearest training image.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
-    terms: list[tuple[int, int, float]] = field(default_factory=list)
+    terms: dict[str, Terms] = field(default_factory=dict)
     pictures: Tensor | None = None
     pairs: Tensor | None = None
 
@@ -141,7 +141,7 @@ class Protocol:
         figures = (scores.figures if scores else {}) | drawn.figures
         named = {f"test/{name}": value for name, value in figures.items()}
         named["seconds/evaluate"] = time.monotonic() - begun
-        return Evaluation(named, scores.terms if scores else [], drawn.pictures, drawn.pairs)
+        return Evaluation(named, scores.terms if scores else {}, drawn.pictures, drawn.pairs)
 
     def score(self, denoise: Denoiser, data: ImageData, likelihood: Likelihood, seed: int) -> Scores:
         """Bits per dimension of the test part."""

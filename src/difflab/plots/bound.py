@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 
@@ -20,6 +21,9 @@ def bound_terms(terms: list[tuple[int, int, float]], path: Path) -> None:
     remaining = [sum(bits[i:]) for i in range(len(bits))]
     axes.plot(centres, remaining, marker=".", label="sum from here to the last step")
     axes.set(xscale="log", xlabel="step k of the chain (1 is next to the data)", ylabel="bits/dim")
+    last = float(terms[-1][1])
+    top = axes.secondary_xaxis("top", functions=(lambda k: np.divide(k, last), lambda t: np.multiply(t, last)))
+    top.set_xlabel("time t")
     axes.set_title(f"terms of the bound: {sum(bits):.3f} bits/dim in all, without the prior")
     axes.legend()
     figure.savefig(path, dpi=120)

@@ -57,7 +57,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> Point:
     stem.parent.mkdir(exist_ok=True)
     if evaluation.terms and before is None:
         write_terms(evaluation.terms, stem.with_name(f"{stem.name}_bound_terms.csv"))
-        bound_terms(evaluation.terms, stem.with_name(f"{stem.name}_bound_terms.png"))
+        bound_terms(next(iter(evaluation.terms.values())), stem.with_name(f"{stem.name}_bound_terms.png"))
     if evaluation.pairs is not None:
         image_grid(evaluation.pairs, stem.with_name(f"{stem.name}_nearest.png"))
     return Point(target.path, comparison.settings(overrides), figures)

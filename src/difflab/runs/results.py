@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from difflab.evaluation.likelihood import Terms
+
 # The end of a key, and what it is; {f} and {k} are what the Frechet and the kernel distance are called, {n} is the name
 # of the feature extractor.
 WORDS = (
@@ -97,9 +99,10 @@ def show(figures: Mapping[str, float], folder: Path, grid: Path | None) -> None:
         print(f"samples:    {grid}")
 
 
-def write_terms(terms: list[tuple[int, int, float]], path: Path) -> None:
-    """bound_terms.csv: stretches of the chain and their bits per dimension."""
+def write_terms(terms: Mapping[str, Terms], path: Path) -> None:
+    """bound_terms.csv: stretches of the chain and their bits per dimension under each bound, the counting one first."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["first_step", "last_step", "bits_per_dim"])
-        writer.writerows(terms)
+        writer.writerow(["first_step", "last_step", "bits_per_dim", *list(terms)[1:]])
+        for rows in zip(*terms.values(), strict=True):
+            writer.writerow([*rows[0][:2], *(bits for _, _, bits in rows)])

@@ -223,7 +223,7 @@ def finish(
         image_grid(evaluation.pairs, folder.samples / "nearest_training_images.png")
     if evaluation.terms:
         write_terms(evaluation.terms, folder.path / "bound_terms.csv")
-        bound_terms(evaluation.terms, folder.path / "bound_terms.png")
+        bound_terms(next(iter(evaluation.terms.values())), folder.path / "bound_terms.png")
     show(result, folder.path, grid)
 
 

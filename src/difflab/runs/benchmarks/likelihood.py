@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,6 +79,7 @@ def likelihood(settings: dict[str, Any]) -> Row:
                 [Scorer(denoise, estimate, [first], s, chosen.batch) for s in range(seeds)], held_out, test
             )
 
+        @cache
         def stratified(steps: int) -> Spread:
             return measured(Stratified(steps, estimate.points, estimate.uniform_share), SEEDS)
 
