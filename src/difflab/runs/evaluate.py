@@ -19,6 +19,8 @@ from difflab.runs.folder import RunFolder
 from difflab.runs.paths import cache_folder
 from difflab.runs.results import show, write_terms
 from difflab.runs.together import together
+from difflab.training.posthoc import left_out
+from difflab.training.snapshots import Snapshots
 
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation")
 OF_SAMPLES = ("sampler", "grid", "features")  # sections that bits per dimension do not depend on
@@ -108,3 +110,14 @@ def summary(points: list[Point]) -> None:
     if lines:
         ema_lengths(lines, comparison.floors(points), out / "ema_lengths.png")
         print(f"EMA curve:  {out / 'ema_lengths.png'}")
+        for length, error in trust(points[0].run).items():
+            print(f"            length {length} made of the others' snapshots is off by {error:.1e} of its norm")
+
+
+def trust(run: Path) -> dict[str, float]:
+    """By tracked length, the relative error of what the last snapshots of the other lengths make of it."""
+    ema = RunFolder.existing("run", run).read_config("run")["ema"]
+    if len(ema["lengths"]) < 2:
+        return {}
+    snapshots = Snapshots(run, ema["snapshot_every"])
+    return left_out(snapshots, snapshots.steps()[-1])
