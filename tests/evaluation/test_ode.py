@@ -140,6 +140,7 @@ def test_figures_are_those_of_the_first_images(denoise):
     assert all(math.isfinite(value) for value in figures.values())
 
 
+@pytest.mark.slow
 def test_the_probes_are_in_the_error():
     """A law with correlations, no dequantisation to speak of: what is left is the trace."""
     covariance = torch.eye(4) * 0.05 + 0.1
@@ -157,6 +158,7 @@ def test_the_probes_are_in_the_error():
         assert abs(solved.mean() - exact.mean()) < 4 * solved.stderr()
 
 
+@pytest.mark.slow
 def test_the_random_numbers_of_an_image_are_its_own(denoise):
     x0 = Scaling(17).encode(pictures(17, 12))
     start = Dequantised(denoise, 17)
@@ -168,6 +170,7 @@ def test_the_random_numbers_of_an_image_are_its_own(denoise):
         assert not torch.isclose(ode().solve(denoise, x0, split, seed, start).bits, whole.bits, atol=1e-3).all()
 
 
+@pytest.mark.slow
 def test_of_any_images(denoise):
     data, x0 = data_of(17, 4), Scaling(17).encode(pictures(17, 12))
     mean, error = ode().of(denoise, data, x0, 0)

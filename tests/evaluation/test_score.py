@@ -96,6 +96,7 @@ def test_stratified_agrees_with_exact_within_its_error(constant, images):
     torch.testing.assert_close(few.prior, exact.prior)
 
 
+@pytest.mark.slow
 def test_the_reported_error_is_the_spread_over_seeds(constant, images):
     found = [score(constant, STRATIFIED, images, seed=seed, batch=400) for seed in range(30)]
     means = torch.tensor([sums.mean() for sums in found])

@@ -93,6 +93,7 @@ def test_decoder_draws_are_of_their_image_and_name(schedule, images):
     assert not torch.isclose(decoder_bits(scorer, images, "test1", 5, [0.1, 0.3]), whole).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimate", [Stratified(8, 6, 0.2), Exact()], ids=["stratified", "exact"])
 def test_the_reported_error_is_the_spread_over_seeds(schedule, estimate):
     """On images that are alike, where the upper bound that exact reports is close."""

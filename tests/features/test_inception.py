@@ -17,6 +17,8 @@ from tests.conftest import option
 
 NOWHERE = "http://127.0.0.1:9"
 
+pytestmark = pytest.mark.slow  # a network of 24 million weights, saved and read again
+
 
 class Unloaded(FeatureExtractorInceptionV3):
     def load_state_dict(self, *_):

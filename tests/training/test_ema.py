@@ -125,6 +125,7 @@ def test_decay_outside_its_range_is_refused(decay):
         constant_ema(decay, True)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_a_run_are_plain_and_hold_both(tmp_path):
     code, text = train(folder=tmp_path)
     assert code == 0, text
@@ -135,6 +136,7 @@ def test_checkpoints_of_a_run_are_plain_and_hold_both(tmp_path):
     assert checkpoint["callbacks"]["EMA"] == {"updates": 12}
 
 
+@pytest.mark.slow
 def test_only_the_newest_checkpoints_stay(tmp_path):
     code, text = train("checkpoints.keep=2", folder=tmp_path)
     assert code == 0, text

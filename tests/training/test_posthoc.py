@@ -248,6 +248,7 @@ def test_a_run_is_loaded_with_any_length(run):
     assert between.step == 150
 
 
+@pytest.mark.slow
 def test_a_run_without_lengths_has_none_to_choose(tmp_path):
     code, text = train("trainer.max_steps=1", folder=tmp_path)
     assert code == 0, text
