@@ -67,6 +67,17 @@ def test_the_frechet_distance_is_the_mean_over_draws_with_its_error():
     assert found["fd_mine"] > 3 * found["fd_mine_floor"]
 
 
+def test_where_the_test_part_is_small_as_few_samples_stand_beside_the_floor():
+    samples, test = drawn(240, 3), drawn(60, 2)
+    found = Frechet(floor=True).figures(Sets(samples, drawn(400, 1), test, 2, False), NAMES)
+    first = Extracted(torch.cat([part[:60] for part in samples.features.chunk(2)]), None)
+    few = Frechet(floor=True).figures(Sets(first, drawn(400, 1), test, 2, False), NAMES)
+    assert (found["fd_mine_floor_samples"], found["fd_mine_samples"]) == (60, 120)
+    assert found["fd_mine_at_floor"] == pytest.approx(few["fd_mine"])
+    assert found["fd_mine_at_floor"] > found["fd_mine"]
+    assert "fd_mine_at_floor" not in few
+
+
 def test_samples_that_are_the_test_part_lie_at_the_floor():
     found = Frechet(floor=True).figures(sets(drawn(120, 2)), NAMES)
     assert found["fd_mine"] == pytest.approx(found["fd_mine_floor"], rel=1e-9)
@@ -128,8 +139,12 @@ def test_an_extractor_describes_itself_the_samples_and_real_images():
 @pytest.mark.parametrize(
     ("distance", "counts", "words"),
     [
-        (Frechet(floor=True), Counts(6, 1, 400, 120, 6), r"metrics\.samples: 6 images .*metrics\.force=true"),
-        (Frechet(floor=True), Counts(60, 1, 400, 6, 6), r"metrics\.samples: 6 images .*test part 6"),
+        (Frechet(floor=True), Counts(6, 1, 400, 120, 6), r"metrics\.samples: 6 images, .*metrics\.force=true"),
+        (
+            Frechet(floor=True),
+            Counts(60, 1, 400, 6, 6),
+            r"metrics\.distances\.frechet\.floor: true; .*there are 6; allowed are false",
+        ),
         (Infinity(seed=0), Counts(39, 1, 400, 120, 6), r"metrics\.samples: 39 .*needs 40"),
         (Infinity(seed=0), Counts(60, 1, 400, 120, 64), r"metrics\.samples: 60 .*needs 130"),
         (Kernel(10, 61, 0), Counts(30, 2, 400, 120, 6), r"metrics\.distances\.kernel\.size: 61; allowed are 2 to 60"),

@@ -39,7 +39,7 @@ class Never:
 
 def test_none_computes_nothing(data, denoise, drawing, tmp_path):
     chosen = protocol("none")
-    assert chosen.prepare(Pixels(), data, tmp_path) is None
+    assert chosen.prepare(Pixels(), data, tmp_path, CPU) is None
     found = chosen.evaluate(denoise, data, Never(), drawing, None)
     assert set(found.figures) == {"seconds/evaluate"}
     assert (found.terms, found.pictures, found.pairs) == ({}, None, None)
@@ -47,13 +47,14 @@ def test_none_computes_nothing(data, denoise, drawing, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+CPU = torch.device("cpu")
 SMALL = ("metrics.samples=60", "metrics.draws=2", "metrics.likelihood=false")
 
 
 def test_one_pass_over_the_samples_feeds_every_distance(data, denoise, drawing, tmp_path):
     chosen = protocol("full", *SMALL, "metrics.distances.kernel.size=50")
     extractor = Pixels()
-    space = chosen.prepare(extractor, data, tmp_path)
+    space = chosen.prepare(extractor, data, tmp_path, CPU)
     assert len(space.train.features) + len(space.test.features) == sum(extractor.asked)
     extractor.asked.clear()
     extractor.figures, extractor.describe = dict, lambda extracted: {}
@@ -76,10 +77,10 @@ def test_scores_that_are_known_are_not_computed_again(data, denoise, drawing):
 def test_what_cannot_be_computed_after_training_is_refused_before_it(data, tmp_path):
     extractor = Pixels()
     with pytest.raises(ConfigError, match=r"metrics\.samples: 16 images"):
-        protocol("default", "metrics.samples=16").prepare(extractor, data, tmp_path)
+        protocol("default", "metrics.samples=16").prepare(extractor, data, tmp_path, CPU)
     assert not hasattr(extractor, "prepared")
     forced = protocol("default", "metrics.samples=16", "metrics.force=true", "metrics.distances.memorisation=null")
-    assert forced.prepare(extractor, data, tmp_path) is not None
+    assert forced.prepare(extractor, data, tmp_path, CPU) is not None
 
 
 def test_a_dimension_that_is_known_late_is_checked_late(data, tmp_path):
@@ -90,7 +91,7 @@ def test_a_dimension_that_is_known_late_is_checked_late(data, tmp_path):
             self.dimension = 500
 
     with pytest.raises(ConfigError, match="500 features"):
-        protocol("default").prepare(Late(), data, tmp_path)
+        protocol("default").prepare(Late(), data, tmp_path, CPU)
 
 
 def test_samples_that_are_no_numbers_are_named(data):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from difflab.data import Digits, Images
+from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace
 from difflab.features import Extracted
 
@@ -20,6 +21,9 @@ class Pixels:
 
     def prepare(self, train, test, classes, content, cache):
         self.prepared = content
+
+    def to(self, device):
+        self.device = device
 
     def identity(self):
         return self.version
@@ -94,3 +98,17 @@ def test_features_are_in_the_order_of_the_pictures(data, tmp_path):
     space = FeatureSpace(Pixels(), data, tmp_path)
     pictures = data.scaling.picture(data.reference.pixels[:600])
     assert torch.equal(space.of(lambda where: pictures[where], 600, "these").features, Pixels().extract(pictures)[0])
+
+
+def test_both_parts_are_there_when_it_is_ready_on_its_device(data, tmp_path):
+    space = FeatureSpace(Pixels(), data, tmp_path)
+    space.prepare(torch.device("cpu"))
+    assert sum(space.extractor.asked) == 1437 + 360
+    assert space.extractor.device == torch.device("cpu")
+    assert space.extractor.prepared == data.fingerprint()
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_training(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"^cache: .*file/cache: .*allowed are folders that can be written to"):
+        FeatureSpace(Pixels(), data, tmp_path / "file" / "cache").prepare(torch.device("cpu"))

@@ -82,21 +82,27 @@ class Distance(Protocol):
 class Frechet:
     """Frechet distance to the training part: mean over the draws, and the floor that real test images reach.
 
+    Where the test part has fewer images than a draw, the distance of as few samples is reported beside the floor.
+
     Args:
-        floor: whether the distance of as many test images is reported too.
+        floor: whether the distance of test images is reported too.
     """
 
     def __init__(self, floor: bool) -> None:
         self.floor = floor
 
     def check(self, counts: Counts, force: bool) -> None:
-        fewest = min(counts.samples, counts.train, counts.test if self.floor else counts.samples)
-        if fewest <= counts.dimension and not force:
+        d = 1 if force else counts.dimension
+        if self.floor and counts.test <= d:
             raise ConfigError(
-                f"metrics.samples: {fewest} images where the fewest are (samples {counts.samples}, training part "
-                f"{counts.train}, test part {counts.test}); a Frechet distance on {counts.dimension} features needs "
-                f"more than {counts.dimension}; allowed are more, another features=, metrics.distances=null, or "
-                "metrics.force=true"
+                f"metrics.distances.frechet.floor: true; that of {counts.dimension} features needs more than {d} test "
+                f"images, there are {counts.test}; allowed are false, another features=, or metrics.force=true"
+            )
+        if min(counts.samples, counts.train) <= d:
+            raise ConfigError(
+                f"metrics.samples: {counts.samples} images, {counts.train} in the training part; a Frechet distance on "
+                f"{counts.dimension} features needs more than {d} of both; allowed are more, another features=, "
+                "metrics.distances=null, or metrics.force=true"
             )
 
     def figures(self, sets: Sets, names: Names) -> dict[str, float]:
@@ -109,7 +115,12 @@ class Frechet:
         if self.floor:
             real = sets.test.features[:n]
             found[f"{name}_floor"] = reference.distance(*moments(real, sets.force))
-            found[f"{name}_floor_samples"] = len(real)
+            found[f"{name}_floor_samples"] = m = len(real)
+            if m < n:  # fewer images lie further off: the floor is that of as few samples
+                few = [share[:m] for share in sets.samples.features.chunk(sets.draws)]
+                found[f"{name}_at_floor"] = statistics.fmean(
+                    reference.distance(*moments(share, sets.force)) for share in few
+                )
         return found
 
 

@@ -1,6 +1,7 @@
 """The figures of bits per dimension: published convention, its variants, and the truncated bound."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import NamedTuple
 
 import torch
@@ -93,7 +94,7 @@ class Likelihood:
         for i, kind in enumerate(self.bounds(denoise.schedule, data.levels)):
             figures[f"bits_per_dim_{kind}"] = sums.mean(i)
             terms[kind] = bins(sums.by_step[i], self.estimate)
-        return Scores(figures, terms)
+        return Scores({name: value for name, value in figures.items() if not isnan(value)}, terms)
 
     def quick(self, denoise: Denoiser, data: ImageData, calls: int, seed: int) -> dict[str, float]:
         """Bits per dimension of held-out images from so many network calls, see `difflab.evaluation.quick`."""
@@ -107,7 +108,7 @@ class Likelihood:
         """
         scorer = self.scorer(denoise, data.levels, seed)
         sums = scorer.score(x0, "x", scorer.plan(data.scaling.encode(data.val.pixels[:HELD_OUT])))
-        return sums.mean(), (sums.noise + sums.image_stderr() ** 2) ** 0.5 if len(x0) > 1 else sums.noise**0.5
+        return sums.mean(), sums.image_stderr() if len(x0) > 1 else sums.noise**0.5
 
 
 @dataclass(frozen=True)

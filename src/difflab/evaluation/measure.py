@@ -4,9 +4,10 @@ from math import prod
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from difflab.data import ImageData
-from difflab.prediction import Denoiser
+from difflab.prediction import Denoiser, Prediction
 from difflab.process import Variance
 from difflab.randomness import normal, stream
 
@@ -14,11 +15,23 @@ IMAGES = 256
 
 
 @torch.inference_mode()
-def measure(holder: Any, denoise: Denoiser, data: ImageData) -> None:
-    """Let the variance of a sampler or of a likelihood measure the network on training images, where it needs to."""
+def measure(holder: Any, denoise: Denoiser, data: ImageData) -> int:
+    """Let the variance of a sampler or of a likelihood measure the network on training images, where it needs to.
+
+    Returns:
+        The network calls on single images that it took.
+    """
     variance = getattr(holder, "variance", None)
     if not isinstance(variance, Variance) or type(variance).measure is Variance.measure:
-        return
+        return 0
     x0 = data.scaling.encode(data.train.pixels[:IMAGES]).to(denoise.device)
     generator = stream(0, "measure", prod(x0.shape))
-    variance.measure(denoise, denoise.schedule, x0, lambda: normal(generator, x0.shape).to(x0.device))
+    calls = 0
+
+    def counted(x: Tensor, t: Tensor) -> Prediction:
+        nonlocal calls
+        calls += len(x)
+        return denoise(x, t)
+
+    variance.measure(counted, denoise.schedule, x0, lambda: normal(generator, x0.shape).to(x0.device))
+    return calls

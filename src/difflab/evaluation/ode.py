@@ -47,7 +47,7 @@ class Solved(NamedTuple):
 
     def image_stderr(self) -> float:
         """Standard error of the mean from the choice of the images."""
-        return float(self.bits.mean(1).std() / len(self.bits) ** 0.5)
+        return float(self.bits.mean(1).std() / len(self.bits) ** 0.5) if len(self.bits) > 1 else math.nan
 
 
 class Dequantised:
@@ -165,7 +165,7 @@ class Ode:
             "bits_per_dim_truncated_time": time_of(bound, end),
             "bits_per_dim_truncated_width": end.std,
         }
-        return Scores(figures, {})
+        return Scores({name: value for name, value in figures.items() if not math.isnan(value)}, {})
 
     def quick(self, denoise: Denoiser, data: ImageData, calls: int, seed: int) -> dict[str, float]:
         """The bound of continuous time on held-out images: no solver is done within a number of calls."""
@@ -174,8 +174,7 @@ class Ode:
     def of(self, denoise: Denoiser, data: ImageData, x0: Tensor, seed: int) -> tuple[float, float]:
         """Mean bits per dimension of any images, and its standard error, as `Likelihood.of`."""
         solved = self.solve(denoise, x0, "x", seed, Dequantised(denoise, data.levels))
-        images = solved.image_stderr() if len(x0) > 1 else 0.0
-        return solved.mean(), (solved.stderr() ** 2 + images**2) ** 0.5
+        return solved.mean(), solved.image_stderr() if len(x0) > 1 else solved.stderr()
 
     def solve(self, denoise: Denoiser, x0: Tensor, split: str, seed: int, start: Dequantised | Noised) -> Solved:
         """Every image's bits, `draws` times, in fixed batches that are shared by the processes.

@@ -66,7 +66,7 @@ class Protocol:
         likelihood: whether bits per dimension are computed.
         images: of the test part that they are computed of, the first ones; None for all.
         distances: by name, what is asked about samples in a feature space; None for nothing.
-        samples: images in each draw; None for as many as the test part has, 2,000 at most.
+        samples: images in each draw; None for as many as the test part has, at most 2,000 or twice the features.
         draws: independent draws, for the standard error.
         force: whether covariances may come from fewer images than features.
         pictures: samples in the grids.
@@ -90,12 +90,12 @@ class Protocol:
         self.distances = [one for one in (distances or {}).values() if one is not None]
         self.force, self.pictures, self.every, self.budget = force, pictures, every, budget
 
-    def draw(self, data: ImageData) -> int:
-        """Samples in each draw."""
-        return (self.samples or min(len(data.test), MOST)) if self.distances else 0
+    def draw(self, data: ImageData, dimension: int) -> int:
+        """Samples in each draw, for so many features."""
+        return (self.samples or min(len(data.test), max(MOST, 2 * dimension + 2))) if self.distances else 0
 
-    def prepare(self, extractor: Extractor, data: ImageData, cache: Path) -> FeatureSpace | None:
-        """Refuse before training what could not be computed after it, and get the extractor ready.
+    def prepare(self, extractor: Extractor, data: ImageData, cache: Path, device: torch.device) -> FeatureSpace | None:
+        """Refuse before training what could not be computed after it, and get extractor and features of the data.
 
         Raises:
             ConfigError: with the reason.
@@ -104,13 +104,14 @@ class Protocol:
             return None
         self.check(extractor, data)
         space = FeatureSpace(extractor, data, cache)
-        space.prepare()
+        space.prepare(device)
         self.check(extractor, data)  # some dimensions are known only now
         return space
 
     def check(self, extractor: Extractor, data: ImageData) -> None:
         """Whether there are images enough."""
-        counts = Counts(self.draw(data), self.draws, len(data.reference), len(data.test), extractor.dimension)
+        n, d = self.draw(data, extractor.dimension), extractor.dimension
+        counts = Counts(n, self.draws, len(data.reference), len(data.test), d)
         for distance in self.distances:
             distance.check(counts, self.force)
 
@@ -150,7 +151,7 @@ class Protocol:
 
     def sample(self, denoise: Denoiser, data: ImageData, drawing: Drawing, space: FeatureSpace | None) -> Evaluation:
         """Samples, and every distance from one pass over them."""
-        n = self.draw(data) * self.draws
+        n = self.draw(data, space.extractor.dimension) * self.draws if space is not None else 0
         wanted = max(n, self.pictures)
         if not wanted:
             return Evaluation()
@@ -172,7 +173,7 @@ class Protocol:
                 index = neighbours(sets, PAIRS)
                 real = data.scaling.picture(data.reference.pixels[index])
                 pairs = torch.stack([pictures[: len(real)], real], 1).flatten(0, 1)
-        return Evaluation(figures, pictures=pictures[: self.pictures], pairs=pairs)
+        return Evaluation(figures, pictures=pictures[: self.pictures].clone(), pairs=pairs)
 
     def calls_on_the_way(self, images: int) -> int:
         """Network calls, on single images, that a look on the way may take.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, nan
 from typing import NamedTuple
 
 import torch
@@ -78,7 +78,7 @@ class Sums:
     def image_stderr(self) -> float:
         """Standard error of the mean from the choice of the images."""
         per_image = self.totals[0].mean(1) + self.prior
-        return float(per_image.std() / len(per_image) ** 0.5)
+        return float(per_image.std() / len(per_image) ** 0.5) if len(per_image) > 1 else nan
 
 
 class Scorer:
@@ -154,7 +154,8 @@ class Scorer:
         pieces = list(gather(share).values())
         totals, tail = torch.cat([p[0] for p in pieces], 1), torch.cat([p[1] for p in pieces])
         by_step, square = (torch.stack([p[i] for p in pieces]).sum(0) / len(x0) for i in (2, 3))
-        spread = None if self.estimate.replicates else (square - by_step[0] ** 2).clamp(min=0)
+        unbiased = len(x0) / (len(x0) - 1) if len(x0) > 1 else nan
+        spread = None if self.estimate.replicates else unbiased * (square - by_step[0] ** 2).clamp(min=0)
         prior = self.bounds[0].prior(x0)
         by_step[:, 0] = prior.mean()
         return Sums(totals, tail, by_step, spread, prior)

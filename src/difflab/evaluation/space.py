@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from difflab.data import ImageData, Images
+from difflab.errors import ConfigError
 from difflab.evaluation.processes import gather, rank_and_size
 from difflab.features import Extracted, Extractor
 from difflab.progress import Progress
@@ -36,15 +37,24 @@ class FeatureSpace:
     def __init__(self, extractor: Extractor, data: ImageData, cache: Path) -> None:
         self.extractor, self.data, self.cache = extractor, data, cache
 
-    def prepare(self) -> None:
-        """Get the extractor ready.
+    def prepare(self, device: torch.device) -> None:
+        """Get the extractor ready on a device, and the features of both parts.
 
         Raises:
             ConfigError: where that cannot be, with the reason.
         """
+        try:
+            self.load(device)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"cache: {self.cache}: {reason}; allowed are folders that can be written to") from error
+
+    def load(self, device: torch.device) -> None:
         scale, parts = self.data.scaling.picture, (self.data.reference, self.data.test)
         train, test = (Images(scale(part.pixels), part.labels) for part in parts)
         self.extractor.prepare(train, test, self.data.classes, self.data.fingerprint(), self.cache)
+        self.extractor.to(device)
+        self.ready = self.train, self.test
 
     @cached_property
     def train(self) -> Extracted:

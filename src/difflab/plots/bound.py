@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from difflab.plots.save import save
+
 
 def bound_terms(terms: list[tuple[int, int, float]], path: Path) -> None:
     """Bits per dimension of stretches of the chain, and their running sum from the noisy end.
@@ -26,4 +28,4 @@ def bound_terms(terms: list[tuple[int, int, float]], path: Path) -> None:
     top.set_xlabel("time t")
     axes.set_title(f"terms of the bound: {sum(bits):.3f} bits/dim in all, without the prior")
     axes.legend()
-    figure.savefig(path, dpi=120)
+    save(figure, path)

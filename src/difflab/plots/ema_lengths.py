@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from difflab.plots.curves import Curve, draw, words
+from difflab.plots.save import save
 
 
 def ema_lengths(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float], path: Path) -> None:
@@ -22,4 +23,4 @@ def ema_lengths(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, floa
         draw(axes, lines, floors.get(name))
         axes.set(xlabel="EMA length: width of the average / time trained", ylabel=words(name))
     figure.suptitle("figures against the length of the average over the weights (± one standard error)", fontsize=11)
-    figure.savefig(path, dpi=120)
+    save(figure, path)

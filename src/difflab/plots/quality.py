@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from difflab.plots.curves import Curve, draw, words
+from difflab.plots.save import save
 
 
 def quality(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float], path: Path) -> None:
@@ -22,4 +23,4 @@ def quality(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float], 
         draw(axes, lines, floors.get(name))
         axes.set(xlabel="network calls for a sample", ylabel=words(name))
     figure.suptitle("quality of samples against network calls (± one standard error)", fontsize=11)
-    figure.savefig(path, dpi=120)
+    save(figure, path)

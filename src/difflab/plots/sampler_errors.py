@@ -8,6 +8,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from difflab.plots.save import save
+
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 FEWEST, LARGEST = 4.5, 6.0  # calls and errors that are shown
 APART = 0.042  # of the height, between labels
@@ -54,7 +56,7 @@ def sampler_errors(
     right.set_title(f"stochastic samplers: error of the law of {points:,} samples", fontsize=11)
     right.set_ylabel("Wasserstein distance to the mixture")
     right.legend(fontsize=9, framealpha=1)
-    figure.savefig(path, dpi=110)
+    save(figure, path, 110)
 
 
 def draw(axes: Axes, lines: Sequence[Line]) -> None:

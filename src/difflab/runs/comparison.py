@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difflab.plots import Curve
+from difflab.runs.folder import write_text
 from difflab.runs.results import number
 from difflab.runs.resume import key_of
 
@@ -53,10 +55,14 @@ def main_figures(points: Sequence[Point]) -> list[str]:
 
 
 def floors(points: Sequence[Point]) -> dict[str, float]:
-    """By figure, what real test images have, where it was computed."""
+    """By figure, what real test images have, where it was computed from as many as the samples are."""
     found = {}
     for name in main_figures(points):
-        values = [point.figures[f"{name}_floor"] for point in points if f"{name}_floor" in point.figures]
+        values = [
+            point.figures[f"{name}_floor"]
+            for point in points
+            if f"{name}_floor" in point.figures and f"{name}_at_floor" not in point.figures
+        ]
         found |= {name: values[0]} if values else {}
     return found
 
@@ -82,11 +88,12 @@ def write(points: Sequence[Point], path: Path) -> None:
     """The same as CSV, with every figure of every point."""
     fields = ["run", *(field for field in varied(points) if field != "run")]
     names = list(dict.fromkeys(name for point in points for name in point.figures))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*fields, *names], extrasaction="ignore")
-        writer.writeheader()
-        for point in points:
-            writer.writerow({**point.settings, "run": point.run, **point.figures})
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, [*fields, *names], extrasaction="ignore")
+    writer.writeheader()
+    for point in points:
+        writer.writerow({**point.settings, "run": point.run, **point.figures})
+    write_text(path, text.getvalue())
 
 
 def curves(

@@ -10,8 +10,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Scores, Store
-from difflab.plots import bound_terms, ema_lengths, image_grid, quality
+from difflab.plots import PAIRED, bound_terms, ema_lengths, image_grid, quality
 from difflab.runs import comparison
 from difflab.runs.comparison import Point
 from difflab.runs.finished import Finished, store_of
@@ -60,8 +61,10 @@ def main(cfg: DictConfig, folder: RunFolder) -> Point:
     if evaluation.terms and before is None:
         write_terms(evaluation.terms, stem.with_name(f"{stem.name}_bound_terms.csv"))
         bound_terms(next(iter(evaluation.terms.values())), stem.with_name(f"{stem.name}_bound_terms.png"))
+    if evaluation.pictures is not None and len(evaluation.pictures):
+        image_grid(evaluation.pictures, stem.with_name(f"{stem.name}_samples.png"))
     if evaluation.pairs is not None:
-        image_grid(evaluation.pairs, stem.with_name(f"{stem.name}_nearest.png"))
+        image_grid(evaluation.pairs, stem.with_name(f"{stem.name}_nearest.png"), PAIRED)
     return Point(target.path, comparison.settings(overrides), figures)
 
 
@@ -75,11 +78,11 @@ def compute(finished: Finished, scores: Scores | None) -> Found:
     run = finished.load()
     parts, generation = run.parts, run.config["generation"]
     protocol, denoise, data = parts.protocol, parts.denoiser, parts.data
-    space = protocol.prepare(parts.extractor, data, cache_folder(run.config["cache"]))
+    space = protocol.prepare(parts.extractor, data, cache_folder(run.config["cache"]), denoise.device)
     if protocol.likelihood and scores is None:
         with torch.inference_mode():
             scores = protocol.score(denoise, data, parts.likelihood, generation["seed"])
-    store = store_of(run, generation["seed"], generation["chunk"])
+    store = store_of(run.folder, run.config, parts, generation["seed"], generation["chunk"])
     evaluation = protocol.evaluate(denoise, data, parts.likelihood, parts.drawing(run.config, store), space, scores)
     evaluation.figures["seconds/evaluate"] = time.monotonic() - begun
     return Found(evaluation, scores, run.step, store)
@@ -117,7 +120,10 @@ def summary(points: list[Point]) -> None:
 def trust(run: Path) -> dict[str, float]:
     """By tracked length, the relative error of what the last snapshots of the other lengths make of it."""
     ema = RunFolder.existing("run", run).read_config("run")["ema"]
-    if len(ema["lengths"]) < 2:
-        return {}
     snapshots = Snapshots(run, ema["snapshot_every"])
-    return left_out(snapshots, snapshots.steps()[-1])
+    if len(ema["lengths"]) < 2 or not snapshots.steps():
+        return {}
+    try:
+        return left_out(snapshots, snapshots.steps()[-1])
+    except ConfigError:  # some are gone: the curve stands without them
+        return {}

@@ -1,5 +1,6 @@
 """A finished run as the scripts open it: the folder, and what the command line changes of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.errors import ConfigError
 from difflab.evaluation import Store
 from difflab.evaluation.store import identity
+from difflab.runs.assemble import Parts
 from difflab.runs.folder import RunFolder
 from difflab.runs.load import Run, load_run
 from difflab.runs.settings import changes
@@ -47,7 +49,7 @@ class Finished(NamedTuple):
         if cfg.checkpoint not in there:
             known = ", ".join(there)
             raise ConfigError(f"checkpoint: there is no checkpoint {cfg.checkpoint} in {folder.path}; allowed: {known}")
-        changed = changes(saved, cfg, overrides) | {"cache": cfg.cache}
+        changed = changes(saved, cfg, overrides) | ({} if cfg.cache is None else {"cache": cfg.cache})
         return cls(str(folder.path), cfg.checkpoint, list(cfg.targets), cfg.ema.length, changed)
 
     def config(self) -> dict[str, Any]:
@@ -60,10 +62,13 @@ class Finished(NamedTuple):
         return load_run(self.path, self.checkpoint, self.targets, ema_length=self.ema_length, **self.changes)
 
 
-def store_of(run: Run, seed: int, chunk: int) -> Store:
-    """Where finished chunks of a run's samples are kept until all are there: in its samples/."""
-    parts = run.parts
-    settings = {key: run.config.get(key) for key in DRAWN_BY}
+def store_of(folder: RunFolder, config: Mapping[str, Any], parts: Parts, seed: int, chunk: int) -> Store:
+    """Where finished chunks of a run's samples are kept until all are there: in its samples/.
+
+    Args:
+        parts: of the run, with the weights that are sampled from.
+    """
+    settings = {key: config.get(key) for key in DRAWN_BY}
     numbers = {"seed": seed, "chunk": chunk, "shape": parts.data.shape, "device": parts.denoiser.device.type}
     key = identity(parts.denoiser.state_dict(), settings | numbers | {"images": parts.data.fingerprint()})
-    return Store(run.folder.samples, key)
+    return Store(folder.samples, key)

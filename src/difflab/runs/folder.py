@@ -22,6 +22,7 @@ from difflab.errors import ConfigError
 PACKAGES = ("difflab", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "wandb")
 
 SECTIONS = {"data", "model", "schedule", "prediction", "sampler", "likelihood", "metrics", "features", "generation"}
+NEWER = {"decoder"}  # sections that runs of earlier versions lack
 
 
 def write_text(path: Path, text: str) -> None:
@@ -110,6 +111,8 @@ class RunFolder:
             raise ConfigError(f"{field}: {self.config} cannot be read ({' '.join(str(error).split())})") from error
         if not whole:
             raise ConfigError(f"{field}: {self.config} is not the resolved config of a run, as the run has written it")
+        for section in sorted(NEWER - config.keys()):
+            raise ConfigError(f"{field}: {self.config} has no {section}: an earlier difflab wrote it, and can read it")
         return config
 
     def describe(self, config: Any, overrides: list[str]) -> None:

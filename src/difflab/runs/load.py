@@ -161,7 +161,9 @@ class Run:
             scores: bits per dimension that are known already.
         """
         parts = self.parts
-        space = parts.protocol.prepare(parts.extractor, parts.data, cache_folder(self.config["cache"]))
+        space = parts.protocol.prepare(
+            parts.extractor, parts.data, cache_folder(self.config["cache"]), parts.denoiser.device
+        )
         drawing = parts.drawing(self.config, store)
         return parts.protocol.evaluate(parts.denoiser, parts.data, parts.likelihood, drawing, space, scores)
 

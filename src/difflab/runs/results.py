@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from math import isnan, nan
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difflab.evaluation.likelihood import Terms
+from difflab.runs.folder import write_text
 
 # The end of a key, and what it is; {f} and {k} are what the Frechet and the kernel distance are called, {n} is the name
 # of the feature extractor.
@@ -26,6 +28,7 @@ WORDS = (
     ("bits_per_dim_calls", "  network calls an image"),
     ("{f}", "Frechet distance, {n} features"),
     ("{f}_floor", "  its floor: real test images"),
+    ("{f}_at_floor", "  samples, as few as there"),
     ("{f}_samples", "  images in each draw"),
     ("{f}_infinity", "  extrapolated to infinitely many"),
     ("{k}", "kernel distance, mean of the subsets"),
@@ -46,6 +49,7 @@ WORDS = (
     ("images_per_second", "images/s in training"),
     ("train", "seconds training"),
     ("evaluate", "seconds evaluating"),
+    ("looks", "seconds of looks on the way"),
     ("parameters", "parameters"),
 )
 
@@ -59,9 +63,10 @@ def number(value: float) -> str:
 
 def names(keys: Iterable[str]) -> dict[str, str]:
     """What the distances among these keys are called: by the literature's Inception, or by another extractor."""
-    own = next((k.removeprefix("fd_").removesuffix("_samples") for k in keys if k.startswith("fd_")), "")
-    own = own.removesuffix("_infinity")
-    if "fid_samples" in keys:
+    counted = [k.removesuffix("_samples").removesuffix("_infinity") for k in keys if k.endswith("_samples")]
+    begins = ("fd_", "kd_", "is_", "mmd_", "precision_", "nearest_")
+    own = next((k.removeprefix(begin) for k in counted for begin in begins if k.startswith(begin)), "")
+    if {"fid", "kid", "is"} & set(counted):
         return {"n": "inception", "f": "fid", "k": "kid", "s": "is", "m": "mmd_inception"}
     return {
         "n": own,
@@ -101,8 +106,9 @@ def show(figures: Mapping[str, float], folder: Path, grid: Path | None) -> None:
 
 def write_terms(terms: Mapping[str, Terms], path: Path) -> None:
     """bound_terms.csv: stretches of the chain and their bits per dimension under each bound, the counting one first."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["first_step", "last_step", "bits_per_dim", *list(terms)[1:]])
-        for rows in zip(*terms.values(), strict=True):
-            writer.writerow([*rows[0][:2], *(bits for _, _, bits in rows)])
+    text = StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["first_step", "last_step", "bits_per_dim", *list(terms)[1:]])
+    for rows in zip(*terms.values(), strict=True):
+        writer.writerow([*rows[0][:2], *(bits for _, _, bits in rows)])
+    write_text(path, text.getvalue())

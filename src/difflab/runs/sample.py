@@ -53,7 +53,7 @@ def draw(finished: Finished, n: int, seed: int, chunk: int) -> Drawn:
     """The pictures, on every process that shares in them."""
     run = finished.load()
     data, denoise, sampler = run.parts.data, run.parts.denoiser, run.parts.sampler
-    store = store_of(run, seed, chunk)
+    store = store_of(run.folder, run.config, run.parts, seed, chunk)
     measure(sampler, denoise, data)
     samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store)
     return Drawn(as_pictures(samples, data), calls, type(sampler).__name__.lower(), store)

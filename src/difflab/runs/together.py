@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from difflab.errors import ConfigError
 
 T = TypeVar("T")
+LONG = timedelta(days=7)  # for others to extract features; one that has ended ends all
 PATIENCE = 5.0  # seconds in which processes that fail alike have all failed
 
 
@@ -70,7 +72,7 @@ def member(
     if gpus:
         torch.cuda.set_device(rank)
     dist.init_process_group(
-        "nccl" if gpus else "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=size
+        "nccl" if gpus else "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=size, timeout=LONG
     )
     try:
         result = function(*arguments)

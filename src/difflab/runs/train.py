@@ -15,10 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.data import ImageData
 from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace
-from difflab.plots import bound_terms, image_grid
+from difflab.plots import PAIRED, bound_terms, image_grid
 from difflab.runs.assemble import Parts, assemble
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read, write_untrained
+from difflab.runs.finished import store_of
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import cache_folder
 from difflab.runs.processes import end_children
@@ -29,6 +30,7 @@ from difflab.training import EMA, Diffusion, Table
 from difflab.training.callbacks import Checkpoints, Figures, Looks, StopOnSignal
 
 log = logging.getLogger(__name__)
+RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
 
 
 def quiet_lightning() -> None:
@@ -71,7 +73,8 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     figures = Figures(config["trainer"]["log_every_n_steps"], config["data"]["batch_size"])
     callbacks = training_callbacks(config, parts, folder, ema, figures)
     trainer = build_trainer(config, parts.data, callbacks)
-    space = parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]))
+    device = trainer.strategy.root_device
+    space = parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]), device)
     folder.describe(OmegaConf.create(config), overrides)  # from here on nothing is refused
     folder.checkpoints.mkdir(exist_ok=True)
     trainer.loggers = loggers(config, folder)
@@ -193,11 +196,12 @@ def finish(
         RuntimeError: for samples that are not finite: the run was trained, and is not refused for them.
     """
     module.to(trainer.strategy.root_device)
+    generation = config["generation"]
     with ema.averaged(module):
+        store = store_of(folder, config, parts, generation["seed"], generation["chunk"]) if space is not None else None
+        drawing = parts.drawing(config, store)
         try:
-            evaluation = parts.protocol.evaluate(
-                parts.denoiser, parts.data, parts.likelihood, parts.drawing(config), space
-            )
+            evaluation = parts.protocol.evaluate(parts.denoiser, parts.data, parts.likelihood, drawing, space)
         except ConfigError as error:
             raise RuntimeError(str(error)) from None
     if not trainer.is_global_zero:
@@ -210,9 +214,9 @@ def finish(
         "seed": config["seed"],
     }
     write_json(folder.metrics, result)
-    folder.record(
-        {"settings": {key: config[key] for key in ("likelihood", "sampler", "metrics", "generation")}} | result
-    )
+    folder.record({"settings": {section: config[section] for section in RECORDED}} | result)
+    if store is not None:
+        store.clear()
     for logger in trainer.loggers:
         logger.log_metrics(evaluation.figures, trainer.global_step)
     grid = None
@@ -220,7 +224,7 @@ def finish(
         grid = folder.samples / f"step_{trainer.global_step:06d}.png"
         image_grid(evaluation.pictures, grid)
     if evaluation.pairs is not None:
-        image_grid(evaluation.pairs, folder.samples / "nearest_training_images.png")
+        image_grid(evaluation.pairs, folder.samples / "nearest_training_images.png", PAIRED)
     if evaluation.terms:
         write_terms(evaluation.terms, folder.path / "bound_terms.csv")
         bound_terms(next(iter(evaluation.terms.values())), folder.path / "bound_terms.png")

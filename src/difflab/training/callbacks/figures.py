@@ -58,7 +58,8 @@ class Figures(Callback):
         rate = images / max(seconds, 1e-9)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.row(trainer, {"train/loss": loss, "train/lr": lr, "train/images_per_second": rate}, step)
-        looks = f"  {self.seen} (looks take {self.looking / (self.looking + self.seconds):.1%})" if self.seen else ""
+        share = self.looking / max(self.looking + self.seconds, 1e-9)
+        looks = f"  {self.seen} (looks take {share:.1%})" if self.looking else ""
         return f"loss {loss:.4f}  {rate:,.0f} images/s{looks}"
 
     @contextmanager

@@ -1,0 +1,12 @@
+"""Figures as files."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+
+def save(figure: Figure, path: Path, dpi: int = 120) -> None:
+    """A PNG that is whole or as it was before."""
+    new = path.with_suffix(".new")
+    figure.savefig(new, dpi=dpi, format="png")
+    new.replace(path)
