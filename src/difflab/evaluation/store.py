@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-import difflab
+PACKAGE = Path(__file__).parents[1]
 
 
 def content(tensor: Tensor) -> memoryview:
@@ -26,7 +26,7 @@ def content(tensor: Tensor) -> memoryview:
 def source() -> str:
     """A hash of the program itself: another version of a sampler makes other samples."""
     code = blake2b(torch.__version__.encode(), digest_size=12)
-    for path in sorted(Path(difflab.__file__).parent.rglob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         code.update(path.read_bytes())
     return code.hexdigest()
 
