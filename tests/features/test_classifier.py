@@ -35,6 +35,7 @@ def weights(classifier):
     return torch.cat([w.flatten() for w in classifier.network.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_the_default_one_knows_the_digits(digits, tmp_path):
     classifier = option("features", "classifier")
     classifier.prepare(*digits, tmp_path)

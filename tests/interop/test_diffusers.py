@@ -76,6 +76,7 @@ def assert_equal(ours, theirs, images=6):
     assert max(later) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_cifar10_network_of_ddpm_gives_the_same_output():
     theirs = theirs_of(32, 3, (128, 256, 256, 256), 2, [1])
     assert sum(p.numel() for p in theirs.parameters()) == 35_746_307

@@ -205,6 +205,7 @@ def test_scripts_refuse_a_run_that_is_none_without_torch(case, places, tmp_path)
     assert not list(places["empty"].iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SECOND_PASS, ids=lambda case: case[0])
 def test_constructors_and_data_refuse_before_the_first_batch(case, places, tmp_path):
     arguments, *fragments = (" ".join(in_words(part, places)) for part in case)
