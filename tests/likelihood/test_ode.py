@@ -11,6 +11,8 @@ from difflab.prediction import Denoiser, V
 from difflab.process import expand
 from tests.conftest import every, option
 
+pytestmark = pytest.mark.slow  # many small solves
+
 MIXTURE = Mixture([0.2, 0.8], [[-0.6, 0.5], [0.15, -0.125]], [[0.01, 0.02], [[0.05, 0.02], [0.02, 0.04]]])
 GAUSSIAN = Gaussian([0.0, 0.0], 0.25)
 SLACK = 1e-4  # bits/dim
