@@ -1,12 +1,16 @@
 """Figures with their errors along a setting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, nan
+from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+
+from difflab.plots.save import save
 
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 MARKERS = "osD^v<>PX*"
@@ -59,3 +63,20 @@ def words(name: str) -> str:
     if short.startswith("fd_"):
         return f"Frechet distance, {short.removeprefix('fd_')} features"
     return {"fid": "FID", "bits_per_dim": "bits/dim"}.get(short, short)
+
+
+def panels(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float], x: str, title: str, path: Path) -> None:
+    """A PNG with a panel for each figure.
+
+    Args:
+        curves: by figure.
+        floors: by figure, what real test images have.
+        x: what the curves run along.
+    """
+    picture = Figure(figsize=(6.4 * len(curves), 4.4), layout="constrained")
+    places = picture.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (name, lines) in zip(places, curves.items(), strict=True):
+        draw(axes, lines, floors.get(name))
+        axes.set(xlabel=x, ylabel=words(name))
+    picture.suptitle(f"{title} (± one standard error)", fontsize=11)
+    save(picture, path)
