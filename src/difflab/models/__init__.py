@@ -1,6 +1,6 @@
 """Networks, each called as network(x, c_noise) with a `c_noise` that says what it is told about time; and oracles."""
 
-from difflab.models.distributions import Distribution, Gaussian, Mixture
+from difflab.distributions import Distribution, Gaussian, Mixture
 from difflab.models.empirical import Empirical, GaussianOfData
 from difflab.models.mlp import MLP
 from difflab.models.oracle import DataOracle, Oracle

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from difflab.models.distributions import Distribution, Gaussian
+from difflab.distributions import Distribution, Gaussian
 from difflab.process import expand
 from difflab.schedules import Marginal
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from difflab.models.distributions import Distribution
+from difflab.distributions import Distribution
 from difflab.prediction import Parameterisation
 from difflab.process import expand
 from difflab.schedules import Marginal, Schedule

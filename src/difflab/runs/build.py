@@ -16,6 +16,7 @@ from difflab.errors import ConfigError
 # option, and a config that came with somebody's checkpoint must not reach it.
 ROOMS = (
     "data",
+    "distributions",
     "evaluation",
     "features",
     "likelihood",
@@ -26,6 +27,7 @@ ROOMS = (
     "process",
     "samplers",
     "schedules",
+    "studies",
     "times",
     "training",
 )
