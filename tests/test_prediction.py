@@ -13,6 +13,7 @@ TRUE_OUTPUT = {
     "x0": lambda alpha, sigma, x0, eps: x0,
     "v": lambda alpha, sigma, x0, eps: alpha * eps - sigma * x0,
     "score": lambda alpha, sigma, x0, eps: -eps,
+    "direct_score": lambda alpha, sigma, x0, eps: -eps / sigma,
     "edm": lambda alpha, sigma, x0, eps: edm(sigma / alpha, x0, eps),
     "flow": lambda alpha, sigma, x0, eps: eps - x0,
 }

@@ -57,6 +57,15 @@ class Score:
         return Row(1 / at.alpha, at.sigma / at.alpha, torch.ones_like(at.alpha))
 
 
+class DirectScore:
+    """F is the score itself (Song & Ermon, 2019): of the size of 1/sigma, which the network must find by itself."""
+
+    needs_alpha = True
+
+    def row(self, at: Marginal) -> Row:
+        return Row(1 / at.alpha, at.sigma**2 / at.alpha, torch.ones_like(at.alpha))
+
+
 class EDM:
     """F has unit variance, in and out, at every noise level of x/alpha (Karras et al., 2022, Table 1).
 

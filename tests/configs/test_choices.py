@@ -6,6 +6,7 @@ The options are found in the folders; docs/mathematics.md says how many ran and 
 import re
 from collections import Counter
 from itertools import product
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
+from difflab.distributions import Gaussian
 from difflab.errors import ConfigError
 from difflab.evaluation import measure
 from difflab.losses import Noised
@@ -53,12 +55,15 @@ def together(schedule, warp, prediction, loss):
     return OmegaConf.create(parts | {"prediction": composed(f"prediction={prediction}").prediction})
 
 
-def chosen(config):
-    """The parts that training has, as a run builds them, on a network of two numbers; refused like a run."""
+def chosen(config, distribution=None):
+    """The parts that training has, as a run builds them, on a network of two numbers; refused like a run.
+
+    The law of the data is not known, as that of images, unless it is given.
+    """
     schedule = schedule_of({"schedule": config.schedule, "warp": dict(config.warp), "targets": []}, SHAPE)
     parameterisation = build(config.prediction, "prediction", sigma_data=0.5)
     variance = build(config.variance, "variance")
-    loss = build(config.loss, "loss", levels=17, sigma_data=0.5)
+    loss = build(config.loss, "loss", levels=17, sigma_data=0.5, dimensions=prod(SHAPE), distribution=distribution)
     denoise = Denoiser(Line(1 + variance.outputs), schedule, parameterisation)
     times = build(config.times, "times", loss=loss, denoise=denoise, schedule=schedule)
     refuse(Choices(schedule, parameterisation, variance, loss, times))
@@ -73,7 +78,8 @@ def trains(denoise, loss, times):
     uniform = (torch.arange(32, dtype=torch.float64) + 0.999) / 32
     t, weight = times(uniform, denoise.schedule)
     t[-1], t[0] = 1, denoise.schedule.t_min
-    value = loss(denoise, Noised(x0, eps, t, diffuse(denoise.schedule, x0, eps, t)), denoise.schedule)
+    x_t = diffuse(denoise.schedule, x0, eps, t)
+    value = loss(denoise, Noised(x0, eps, t, x_t, lambda: torch.randn(x0.shape, generator=draw)), denoise.schedule)
     trained = [p for module in (denoise, loss) if isinstance(module, nn.Module) for p in module.parameters()]
     optimizer = torch.optim.SGD(trained, 1e-6)
     (value * weight.to(value)).mean().backward()
@@ -106,7 +112,7 @@ def test_every_triple_of_schedule_prediction_and_loss_trains_or_is_refused():
             parts = chosen(together(schedule, warp, prediction, loss))
         except ConfigError as error:
             refused[reason_of(error)] += 1
-            needs_alpha = prediction in ("eps", "score", "edm")
+            needs_alpha = prediction in ("eps", "score", "direct_score", "edm")
             ends_in_noise = schedule == "flow" or warp == "zero_terminal_snr"
             assert loss not in FAMILY or schedule == "learned" or (needs_alpha and ends_in_noise), names
             continue
@@ -119,6 +125,10 @@ def test_every_triple_of_schedule_prediction_and_loss_trains_or_is_refused():
         print(f"refused {number}: {reason}")
     print(f"{ran} triples ran, {refused.total()} were refused")
     assert said("triples") == (ran, refused.total())
+
+
+def test_explicit_score_matching_trains_where_the_score_is_known():
+    trains(*chosen(composed("loss=explicit"), Gaussian(torch.zeros(SHAPE), 0.25)))
 
 
 def test_the_weight_of_a_level_is_learned_around_any_loss():
@@ -148,7 +158,7 @@ def test_variances_train_with_the_bound_or_are_refused(variance, loss):
 def test_times_train_or_are_refused(schedule, loss, times):
     names = [f"schedule={schedule}", f"loss={loss}", f"times={times}"]
     if (loss == "hybrid" and schedule != "linear") or (
-        loss in ("vlb", "hybrid") and times in ("lognormal", "logit_normal", "log_snr")
+        loss in ("vlb", "hybrid") and times in ("lognormal", "logit_normal", "log_snr", "one_level")
     ):
         with pytest.raises(ConfigError):
             chosen(composed(*names))
@@ -191,6 +201,12 @@ def test_each_refusal_of_the_table_is_reached():
         ("schedule=flow", "prediction=eps"),
         ("schedule=learned", "loss=simple"),
         ("loss=vlb", "times=lognormal"),
+        ("loss=explicit",),
+        (
+            "loss=uncertainty",
+            "loss.base._target_=difflab.losses.Implicit",
+            "+loss.base={power: 2.0, noise: null, most: 64}",
+        ),
         ("variance=learned",),
         ("schedule=vp", "loss=vlb", "variance=learned"),
         ("loss=vlb", "variance=analytic"),
@@ -207,6 +223,7 @@ def test_each_refusal_of_the_table_is_reached():
     sampler = option("sampler", "ancestral", "variance=learned")
     for choices in (
         Choices(schedule, prediction, posterior, likelihood=chain),
+        Choices(schedule, prediction, posterior, option("loss", "vlb", levels=17), levels=None),
         Choices(option("schedule", "linear"), prediction, posterior, sampler=sampler),
     ):
         with pytest.raises(ConfigError) as caught:

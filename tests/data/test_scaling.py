@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from difflab.data import Scaling
+from difflab.data import Plain, Scaling
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
@@ -44,3 +44,18 @@ def test_pictures_use_all_of_8_bits():
     assert Scaling(17).picture(torch.tensor([0, 8, 16], dtype=torch.uint8)).tolist() == [0, 128, 255]
     k = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(Scaling(256).picture(k), k)
+
+
+def test_plain_numbers_stay_as_they_are():
+    x = torch.tensor([[-7.0, 0.1], [3.0, 1e30]])
+    assert torch.equal(Plain().encode(x), x)
+    assert torch.equal(Plain().decode(x), x)
+    assert Plain().encode(x.double()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_plain_refuses_what_is_not_finite(bad):
+    x = torch.zeros(4, 2)
+    x[3, 1] = bad
+    with pytest.raises(ValueError, match="point 3 "):
+        Plain().decode(x)

@@ -1,7 +1,10 @@
 """What is computed when: nothing for metrics=none, everything from one pass, and refusals before any work."""
 
+import pickle
+
 import pytest
 import torch
+from PIL import Image
 
 from difflab.errors import ConfigError
 from difflab.evaluation import Drawing, Scores, as_pictures
@@ -42,7 +45,7 @@ def test_none_computes_nothing(data, denoise, drawing, tmp_path):
     assert chosen.prepare(Pixels(), data, tmp_path, CPU) is None
     found = chosen.evaluate(denoise, data, Never(), drawing, None)
     assert set(found.figures) == {"seconds/evaluate"}
-    assert (found.terms, found.pictures, found.pairs) == ({}, None, None)
+    assert (found.terms, found.pictures) == ({}, {})
     assert chosen.calls_on_the_way(128) == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -58,13 +61,19 @@ def test_one_pass_over_the_samples_feeds_every_distance(data, denoise, drawing, 
     assert len(space.train.features) + len(space.test.features) == sum(extractor.asked)
     extractor.asked.clear()
     extractor.figures, extractor.describe = dict, lambda extracted: {}
-    found = chosen.evaluate(denoise, data, Never(), drawing, space).figures
+    evaluation = chosen.evaluate(denoise, data, Never(), drawing, space)
+    found = evaluation.figures
     assert sum(extractor.asked) == 120
     for name in ("fd_pixels", "fd_pixels_infinity", "kd_pixels", "is_pixels", "precision_pixels", "mmd_pixels"):
         assert found[f"test/{name}"] == found[f"test/{name}"], name  # there, and a number
         assert found[f"test/{name}_samples"] in (60, 120)
     assert found["test/nearest_pixels_samples"] == 120
     assert found["test/network_calls"] == 4
+    for stem, draw in pickle.loads(pickle.dumps(evaluation.pictures)).items():
+        draw(tmp_path / f"{stem}.png")
+    side = (8 * 9 + 1) * (512 // 73)  # 8 columns of 8 pixels and one between, enlarged to 512 at most
+    sizes = {path.stem: Image.open(path).size for path in tmp_path.glob("*.png")}
+    assert sizes == {"samples": (side, side), "nearest_training_images": (side, side)}
 
 
 def test_scores_that_are_known_are_not_computed_again(data, denoise, drawing):

@@ -13,6 +13,7 @@ def targets(alpha, sigma, x0, eps):
     return {
         "eps": (eps, torch.ones_like(alpha)),
         "score": (-eps, torch.ones_like(alpha)),
+        "direct_score": (-eps / sigma, sigma**2),
         "x0": (x0, (alpha / sigma) ** 2),
         "v": (alpha * eps - sigma * x0, (alpha / (alpha**2 + sigma**2)) ** 2),
         "edm": ((sigma * x0 - 0.25 * alpha * eps) / (0.5 * norm), (0.5 * alpha / norm) ** 2),

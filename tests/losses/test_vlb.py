@@ -69,7 +69,7 @@ def test_with_forward_variance_it_is_another_weight_and_a_price(chain):
 
 def test_the_first_step_is_the_decoder(chain):
     schedule, denoise, noised = chain
-    first = Noised(*(part[:1] for part in noised))
+    first = Noised(*(part[:1] for part in noised[:4]))
     abar = schedule.marginal(noised.t[:2]).alpha ** 2
     std = ((1 - abar[0]) / (1 - abar[1]) * (1 - abar[1] / abar[0])).sqrt()
     x0_hat = (first.x_t - (1 - abar[0]).sqrt() * denoise(noised.x_t, noised.t).eps[:1]) / abar[0].sqrt()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from difflab.distributions import Gaussian
 from difflab.losses import EDM, P2, SNR, MinSNR, Noised, Simple, SoftMinSNR
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
@@ -21,6 +22,7 @@ def plain(c):
     return {
         "eps": torch.ones_like(a),
         "score": torch.ones_like(a),
+        "direct_score": 1 / s**2,
         "x0": s**2 / a**2,
         "v": ((a**2 + s**2) / a) ** 2,
         "edm": (0.25 * a**2 + s**2) / (0.25 * a**2),
@@ -50,7 +52,7 @@ CLOSED = {
     "edm": lambda c: ((c.sigma / c.alpha) ** 2 + 0.25) / 0.25,
     "vlb": bound,
 }
-OWN_TEST = {"hybrid", "uncertainty"}
+OWN_TEST = {"hybrid", "uncertainty", "explicit", "implicit", "sliced", "sliced_vr"}
 
 
 def test_every_loss_has_a_closed_form_or_a_test_of_its_own():
@@ -131,10 +133,11 @@ def test_the_network_is_called_once(name):
         return torch.cat([x, x], dim=1) if name == "hybrid" else x
 
     schedule = option("schedule", "linear")
-    loss = option("loss", name, levels=17, sigma_data=0.5)
+    law = Gaussian(torch.zeros(1, 2), 0.25)
+    loss = option("loss", name, levels=17, sigma_data=0.5, distribution=law)
     x0, eps, t = torch.zeros(5, 1, 2), torch.ones(5, 1, 2), torch.arange(1, 6, dtype=torch.float64) / 5
     denoise = Denoiser(Formula(network), schedule, option("prediction", "eps"))
-    loss(denoise, Noised(x0, eps, t, diffuse(schedule, x0, eps, t)), schedule)
+    loss(denoise, Noised(x0, eps, t, diffuse(schedule, x0, eps, t), lambda: eps), schedule)
     assert calls == [5]
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from difflab.models import LogSigma, LogSnr, StepIndex
+from difflab.models import LogSigma, LogSnr, Nothing, StepIndex
 from difflab.models.time_embedding import TimeEmbedding
 from tests.conftest import Exploding, option
 
@@ -50,3 +50,10 @@ def test_log_snr_means_the_same_noise_on_every_schedule():
 def test_where_nothing_is_left_of_the_image_the_network_is_told_a_finite_number():
     flow = option("schedule", "flow")
     assert LogSigma()(flow, T[2:]).isfinite().all() and LogSnr(10.0, -10.0)(flow, T[2:]).isfinite().all()
+
+
+def test_a_network_may_be_told_nothing():
+    for schedule in (option("schedule", "linear"), Exploding()):
+        told = option("c_noise", "none")(schedule, T[1:])
+        assert isinstance(option("c_noise", "none"), Nothing)
+        assert told.tolist() == [0, 0] and told.dtype == torch.float32

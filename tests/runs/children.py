@@ -28,7 +28,7 @@ SMALL = (
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["torch", "lightning", "difflab.runs.train", "difflab.runs.sample", "difflab.runs.evaluate"]
+    ["torch", "lightning", *(f"difflab.runs.{command}" for command in ("train", "sample", "evaluate", "study"))]
 )
 
 

@@ -39,3 +39,21 @@ class Scaling:
         if k.dtype != torch.uint8 or (len(k) and int(k.max()) >= self.levels):
             raise ValueError(f"levels: up to {k.max()} of {k.dtype}; allowed are 0 to {self.levels - 1} of torch.uint8")
         return k if self.levels == 256 else (k.float() * (255 / (self.levels - 1))).round().to(torch.uint8)
+
+
+class Plain:
+    """Real numbers as they are, in float32."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x.float()
+
+    def decode(self, x: Tensor) -> Tensor:
+        """The same numbers.
+
+        Raises:
+            ValueError: where a number is not finite, by the index of the first such point.
+        """
+        bad = ~torch.isfinite(x).flatten(1).all(1)
+        if bad.any():
+            raise ValueError(f"point {int(bad.nonzero()[0])} is not finite")
+        return x

@@ -9,11 +9,14 @@ from difflab.evaluation.distances import (
     PrecisionRecall,
     Score,
 )
+from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
 from difflab.evaluation.generate import Generation, generate
 from difflab.evaluation.likelihood import Continuous, Likelihood, Scores
 from difflab.evaluation.measure import measure
 from difflab.evaluation.ode import Ode
-from difflab.evaluation.protocol import Drawing, Evaluation, Protocol, as_pictures
+from difflab.evaluation.pictures import as_pictures, decoded, picture
+from difflab.evaluation.points import PointProtocol
+from difflab.evaluation.protocol import Protocol
 from difflab.evaluation.score import Scorer, Sums
 from difflab.evaluation.space import FeatureSpace
 from difflab.evaluation.store import Store
@@ -30,7 +33,9 @@ __all__ = [
     "Likelihood",
     "MaximumMeanDiscrepancy",
     "Memorisation",
+    "Metrics",
     "Ode",
+    "PointProtocol",
     "PrecisionRecall",
     "Protocol",
     "Score",
@@ -39,6 +44,8 @@ __all__ = [
     "Store",
     "Sums",
     "as_pictures",
+    "decoded",
     "generate",
     "measure",
+    "picture",
 ]

@@ -6,25 +6,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difflab.data import ImageData
+from difflab.data import InMemory
 from difflab.prediction import Denoiser, Prediction
 from difflab.process import Variance
 from difflab.randomness import normal, stream
 
-IMAGES = 256
+EXAMPLES = 256
 
 
 @torch.inference_mode()
-def measure(holder: Any, denoise: Denoiser, data: ImageData) -> int:
-    """Let the variance of a sampler or of a likelihood measure the network on training images, where it needs to.
+def measure(holder: Any, denoise: Denoiser, data: InMemory) -> int:
+    """Let the variance of a sampler or of a likelihood measure the network on training examples, where it needs to.
 
     Returns:
-        The network calls on single images that it took.
+        The network calls on single examples that it took.
     """
     variance = getattr(holder, "variance", None)
     if not isinstance(variance, Variance) or type(variance).measure is Variance.measure:
         return 0
-    x0 = data.scaling.encode(data.train.pixels[:IMAGES]).to(denoise.device)
+    x0 = data.scaling.encode(data.train.values[:EXAMPLES]).to(denoise.device)
     generator = stream(0, "measure", prod(x0.shape))
     calls = 0
 

@@ -1,5 +1,6 @@
 """What every loss is given, and the signature of a loss."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -9,13 +10,27 @@ from difflab.prediction import Denoiser
 from difflab.schedules import Schedule
 
 
+def no_normal() -> Tensor:
+    """Examples whose loss draws nothing come without a source of numbers.
+
+    Raises:
+        ValueError: for a loss that draws.
+    """
+    raise ValueError("loss: random directions are drawn from noised.normal, and these examples came without it")
+
+
 class Noised(NamedTuple):
-    """A batch of training examples x_t = alpha(t) x0 + sigma(t) eps; t is float64, [batch]."""
+    """A batch of training examples x_t = alpha(t) x0 + sigma(t) eps; t is float64, [batch].
+
+    Attributes:
+        normal: fresh standard normal numbers of the shape of x0 at each call, for losses that draw some.
+    """
 
     x0: Tensor
     eps: Tensor
     t: Tensor
     x_t: Tensor
+    normal: Callable[[], Tensor] = no_normal
 
 
 @runtime_checkable

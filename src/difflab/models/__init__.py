@@ -4,7 +4,7 @@ from difflab.distributions import Distribution, Gaussian, Mixture
 from difflab.models.empirical import Empirical, GaussianOfData
 from difflab.models.mlp import MLP
 from difflab.models.oracle import DataOracle, Oracle
-from difflab.models.time_embedding import LogSigma, LogSnr, StepIndex
+from difflab.models.time_embedding import LogSigma, LogSnr, Nothing, StepIndex
 from difflab.models.unet import UNet
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "LogSigma",
     "LogSnr",
     "Mixture",
+    "Nothing",
     "Oracle",
     "StepIndex",
     "UNet",

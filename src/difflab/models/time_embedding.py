@@ -45,6 +45,13 @@ class LogSnr:
         return (1000 * (self.highest - log_snr) / (self.highest - self.lowest)).float()
 
 
+class Nothing:
+    """c_noise = 0 at all times: an unconditional network (Song & Ermon, 2020, Technique 3)."""
+
+    def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return torch.zeros_like(t, dtype=torch.float32)
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoids of c_noise (Vaswani et al., 2017, section 3.5, as in Ho et al., 2020), then two linear layers.
 

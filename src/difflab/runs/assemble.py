@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from difflab.data import ImageData
+from difflab.data import InMemory
 from difflab.errors import ConfigError
-from difflab.evaluation import Drawing, Likelihood, Protocol, Store
+from difflab.evaluation import Drawing, Likelihood, Metrics, Store
 from difflab.features import Extractor
 from difflab.prediction import Denoiser
 from difflab.process import Variance
@@ -22,11 +22,11 @@ from difflab.schedules import Schedule
 class Parts:
     """A data set that has been read, and the denoiser, sampler and measures that fit it."""
 
-    data: ImageData
+    data: InMemory
     denoiser: Denoiser
     sampler: Sampler
     likelihood: Likelihood
-    protocol: Protocol
+    protocol: Metrics
     extractor: Extractor
     variance: Variance
 
@@ -43,7 +43,7 @@ def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:
     return build(warp, "warp", more, schedule=schedule, shape=shape) if warp.get("_target_") else schedule
 
 
-def denoiser_of(config: Mapping[str, Any], data: ImageData, outputs: int = 1) -> Denoiser:
+def denoiser_of(config: Mapping[str, Any], data: InMemory, outputs: int = 1) -> Denoiser:
     """The network of a config with its schedule and parameterisation.
 
     Args:
@@ -58,18 +58,30 @@ def denoiser_of(config: Mapping[str, Any], data: ImageData, outputs: int = 1) ->
     parameterisation = build(config["prediction"], "prediction", more, sigma_data=data.sigma_data)
     offers: dict[str, Any] = {"shape": data.shape, "outputs": outputs, "parameterisation": parameterisation}
     if wants(config["model"], "model", "images", more):
-        offers["images"] = data.scaling.encode(data.train.pixels)
+        offers["images"] = data.scaling.encode(data.train.values)
+    if "distribution" not in config["model"] and wants(config["model"], "model", "distribution", more):
+        if data.distribution is None:
+            raise ConfigError("model: the law of this data is not known; allowed is data=gaussian_mixture, or oracle")
+        offers["distribution"] = data.distribution
     torch.manual_seed(config["seed"])  # the first weights are a function of the seed, whatever was drawn before
     return Denoiser(build(config["model"], "model", more, **offers), schedule, parameterisation)
 
 
-def sampler_of(config: Mapping[str, Any], denoiser: Denoiser) -> Sampler:
+def untried_sampler(config: Mapping[str, Any], data: InMemory) -> Sampler:
+    """The sampler of a config; x0_hat is clipped to the range of the data where it has one."""
+    node = dict(config["sampler"])
+    if "clip" in node and not data.bounded:
+        node["clip"] = False
+    return build(node, "sampler", list(config["targets"]), sigma_data=data.sigma_data)
+
+
+def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: InMemory) -> Sampler:
     """The sampler of a config, tried on the schedule.
 
     Raises:
         ConfigError: where the two do not fit.
     """
-    sampler = build(config["sampler"], "sampler", list(config["targets"]))
+    sampler = untried_sampler(config, data)
     try:
         sampler.calls(denoiser.schedule)
         sampler.check_start(denoiser.schedule)
@@ -78,30 +90,43 @@ def sampler_of(config: Mapping[str, Any], denoiser: Denoiser) -> Sampler:
     return sampler
 
 
-def assemble(config: Mapping[str, Any], trained: Mapping[str, Any] | None = None) -> Parts:
+def data_of(config: Mapping[str, Any]) -> InMemory:
+    """The data set of a config, read.
+
+    Raises:
+        ConfigError: for whatever the constructor or the files refuse.
+    """
+    data = build(config["data"], "data", list(config["targets"]))
+    data.setup()
+    return data
+
+
+def assemble(
+    config: Mapping[str, Any], trained: Mapping[str, Any] | None = None, data: InMemory | None = None
+) -> Parts:
     """Everything but what is only for training.
 
     Args:
         config: resolved.
         trained: the config that the network was trained with, where `config` changes it.
+        data: its data set, where that has been read already.
 
     Raises:
         ConfigError: for whatever a constructor or the data refuses.
     """
     more = list(config["targets"])
-    data = build(config["data"], "data", more)
-    data.setup()
+    data = data_of(config) if data is None else data
     variance = build((trained or config)["variance"], "variance", more)
     denoiser = denoiser_of(config, data, 1 + variance.outputs)
     likelihood = build(config["likelihood"], "likelihood", more)
     protocol = build(config["metrics"], "metrics", more)
-    sampler = build(config["sampler"], "sampler", more)
+    sampler = untried_sampler(config, data)
     scored = likelihood if protocol.likelihood else None
     refuse(Choices(denoiser.schedule, denoiser.parameterisation, variance, sampler=sampler, likelihood=scored))
     return Parts(
         data,
         denoiser,
-        sampler_of(config, denoiser),
+        sampler_of(config, denoiser, data),
         likelihood,
         protocol,
         build(config["features"], "features", more),

@@ -15,8 +15,8 @@ from difflab.runs.folder import write_text
 from difflab.runs.results import number
 from difflab.runs.resume import key_of
 
-MAIN = ("bits_per_dim", "fid", "fd_")
-DISTANCES = ("fid", "fd_")
+MAIN = ("bits_per_dim", "fid", "fd_", "energy_distance", "sliced_wasserstein", "nll")
+DISTANCES = ("fid", "fd_", "energy_distance", "sliced_wasserstein")
 CALLS = "test/network_calls"
 
 
@@ -46,7 +46,7 @@ def varied(points: Sequence[Point]) -> list[str]:
 
 
 def main_figures(points: Sequence[Point]) -> list[str]:
-    """Bits per dimension and Frechet distances: what no shorter name of the same point begins."""
+    """Bits per dimension or nats, and distances: what no shorter name of the same point begins."""
     found = {}
     for point in points:
         names = [k for k in point.figures if k.startswith("test/") and k.removeprefix("test/").startswith(MAIN)]

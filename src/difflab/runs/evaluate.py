@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Scores, Store
-from difflab.plots import PAIRED, bound_terms, ema_lengths, image_grid, quality
+from difflab.plots import bound_terms, ema_lengths, quality
 from difflab.runs import comparison
 from difflab.runs.comparison import Point
 from difflab.runs.finished import Finished, store_of
@@ -61,10 +61,8 @@ def main(cfg: DictConfig, folder: RunFolder) -> Point:
     if evaluation.terms and before is None:
         write_terms(evaluation.terms, stem.with_name(f"{stem.name}_bound_terms.csv"))
         bound_terms(next(iter(evaluation.terms.values())), stem.with_name(f"{stem.name}_bound_terms.png"))
-    if evaluation.pictures is not None and len(evaluation.pictures):
-        image_grid(evaluation.pictures, stem.with_name(f"{stem.name}_samples.png"))
-    if evaluation.pairs is not None:
-        image_grid(evaluation.pairs, stem.with_name(f"{stem.name}_nearest.png"), PAIRED)
+    for name, draw in evaluation.pictures.items():
+        draw(stem.with_name(f"{stem.name}_{name}.png"))
     return Point(target.path, comparison.settings(overrides), figures)
 
 

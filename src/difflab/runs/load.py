@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from difflab.data import ImageData
 from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Scores, Store, generate, measure
 from difflab.randomness import SampleNoise
@@ -134,7 +135,7 @@ class Run:
             node = self.config["sampler"] | values
         else:
             node = option("sampler", name, self.config, **values)
-        return sampler_of(self.config | {"sampler": node}, self.parts.denoiser)
+        return sampler_of(self.config | {"sampler": node}, self.parts.denoiser, self.parts.data)
 
     def bits_per_dim(
         self, x: Tensor, likelihood: str = "stratified", seed: int = 0, **values: Any
@@ -145,9 +146,13 @@ class Run:
             x: [N, C, H, W] on the levels of the data, -1 to 1.
             likelihood: name of an option.
         """
+        data = self.parts.data
+        if not isinstance(data, ImageData):
+            raise ConfigError(
+                f"likelihood: {likelihood}; points have no bits per dimension: allowed with data of images"
+            )
         node = option("likelihood", likelihood, self.config, **values)
         chosen = build(node, "likelihood", self.config["targets"])
-        data = self.parts.data
         if x.shape[1:] != torch.Size(data.shape):
             raise ConfigError(f"x: shape {tuple(x.shape)}; allowed are [N, {', '.join(map(str, data.shape))}]")
         measure(chosen, self.parts.denoiser, data)

@@ -28,13 +28,14 @@ def is_child() -> bool:
 def one_job(folder: Path) -> Iterator[None]:
     """What is started within it is told of this job alone, not of the sweep that it belongs to; nothing stays behind.
 
-    Lightning starts further processes with this process's command line: in a sweep they would sweep as well.
+    Lightning starts further processes with this process's command line: in a sweep they would sweep as well, and so
+    would those of an experiment that is one.
     """
     config: Any = HydraConfig.instance().cfg
     arguments, before = sys.argv, dict(os.environ)
     with read_write(config.hydra):
         config.hydra.run.dir = str(folder)
-    sys.argv = [str(Path(arguments[0]).resolve()), *config.hydra.overrides.task]
+    sys.argv = [str(Path(arguments[0]).resolve()), *config.hydra.overrides.task, "hydra.mode=RUN"]
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from difflab.errors import ConfigError
-from difflab.losses import Hybrid, Loss, Vlb
+from difflab.losses import ByParts, Explicit, Hybrid, Loss, Vlb
 from difflab.prediction import Parameterisation
 from difflab.process import Analytic, Variance
 from difflab.samplers import Sampler
@@ -22,6 +22,7 @@ class Choices:
     Attributes:
         variance: that the network was trained for.
         sampler, likelihood: with whose own variances they are used.
+        levels: that a number of the data can take; None for points.
     """
 
     schedule: Schedule
@@ -31,6 +32,7 @@ class Choices:
     times: Times | None = None
     sampler: Sampler | None = None
     likelihood: Any = None
+    levels: int | None = 256
 
     def ends_in_noise(self) -> bool:
         """Whether nothing of the image is left at t = 1."""
@@ -40,6 +42,11 @@ class Choices:
     def bounds(self) -> bool:
         """Whether the loss is the bound, or has it as a part."""
         return isinstance(getattr(self.loss, "base", self.loss), Vlb | Hybrid)
+
+    def scoreless(self) -> bool:
+        """Whether the loss needs a score of the data that it was not given."""
+        loss = getattr(self.loss, "base", self.loss)
+        return isinstance(loss, Explicit) and loss.distribution is None
 
     def unsaid(self) -> Variance | None:
         """A variance that a sampler or a bound wants and the network does not say."""
@@ -73,6 +80,23 @@ TABLE = (
         lambda c: c.bounds() and c.times is not None and not c.times.unbiased,
         "the bound is a mean over uniform times, and these times are not divided by their density; "
         "allowed are uniform, stratified, weighted, importance",
+    ),
+    Refusal(
+        "loss",
+        lambda c: c.bounds() and c.levels is None,
+        "the bound ends in a decoder of levels, and points have none; allowed are the losses without a bound: simple, "
+        "score, ...",
+    ),
+    Refusal(
+        "loss",
+        lambda c: c.scoreless(),
+        "the score of this data is not known; allowed are implicit, sliced, sliced_vr, score; or data=gaussian_mixture",
+    ),
+    Refusal(
+        "loss",
+        lambda c: isinstance(getattr(c.loss, "base", None), ByParts),
+        "e/exp(u) + u has no least value where e is negative, as score matching by parts is near its optimum; "
+        "allowed is a base that is no less than 0",
     ),
     Refusal(
         "loss",

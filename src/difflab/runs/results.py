@@ -12,6 +12,8 @@ from rich.table import Table
 from difflab.evaluation.likelihood import Terms
 from difflab.runs.folder import write_text
 
+MODES = 8  # that have rows here; metrics.json has all
+
 # The end of a key, and what it is; {f} and {k} are what the Frechet and the kernel distance are called, {n} is the name
 # of the feature extractor.
 WORDS = (
@@ -43,6 +45,25 @@ WORDS = (
     ("{n}_confident_share_real", "  real images with one"),
     ("{n}_class_share_min", "  least share of a class"),
     ("{n}_class_share_max", "  greatest share of a class"),
+    ("energy_distance", "energy distance to test points"),
+    ("energy_distance_floor", "  its floor: fresh points of the law"),
+    ("energy_p_value", "  chance of it where both are of one law"),
+    ("sliced_wasserstein", "sliced Wasserstein distance to test points"),
+    ("sliced_wasserstein_floor", "  its floor: fresh points of the law"),
+    ("sliced_wasserstein_p_value", "  chance of it where both are of one law"),
+    *(
+        row
+        for k in range(MODES)
+        for row in (
+            (f"mode_weight_{k}", f"share of samples at mode {k}"),
+            (f"mode_weight_{k}_real", "  that of fresh points of the law"),
+        )
+    ),
+    ("nll_of_samples", "-log exact density of samples, nats"),
+    ("nll_of_samples_floor", "  its floor: test points, the entropy"),
+    ("nll", "-log p of test points by the model, nats"),
+    ("nll_floor", "  its floor: by the exact law"),
+    ("nll_calls", "  network calls a point"),
     ("network_calls", "  network calls a sample"),
     ("loss", "training loss, last rows"),
     ("steps", "optimizer steps"),

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from difflab.errors import ConfigError
 from difflab.runs.folder import RunFolder
+from difflab.runs.paths import CONFIGS
 
 MAY_CHANGE = ("trainer.max_steps", "trainer.max_time", "logger", "metrics")
 
@@ -70,11 +72,9 @@ def may_change(argument: str) -> bool:
 
 def newest_unfinished(arguments: list[str]) -> Path | None:
     """The newest run folder of the name that these arguments would give, whose status is not done."""
-    name = override(arguments, "name")
-    if name is None:
-        name = f"{override(arguments, 'data') or 'digits'}_{override(arguments, 'model') or 'unet'}"
-    runs = Path(override(arguments, "outputs") or "outputs") / "runs" / name
-    folders = [path.parent for path in runs.glob("*/config.yaml")]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        composed = compose("train", arguments, return_hydra_config=True)
+    folders = [path.parent for path in (Path(composed.outputs) / "runs" / composed.name).glob("*/config.yaml")]
     for path in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
         if RunFolder(path).read_status().get("state") not in ("done", "refused"):
             return path

@@ -30,6 +30,19 @@ def devices(value: Any) -> bool:
     return value in ("auto", -1) or (whole(value) and value >= 1)
 
 
+def pair(value: Any) -> bool:
+    """Whether a value is a point of the plane."""
+    numbers = isinstance(value, list) and all(isinstance(x, int | float) for x in value)
+    return numbers and len(value) == 2 and all(abs(x) < float("inf") for x in value)
+
+
+def covariance(value: Any) -> bool:
+    """Whether a value is a variance, two of them, or a symmetric matrix; what else a covariance needs comes later."""
+    if not isinstance(value, list):
+        return 0 <= value < float("inf")
+    return pair(value) or (len(value) == 2 and all(map(pair, value)) and value[0][1] == value[1][0])
+
+
 COUNT = Range("whole numbers from 1", lambda v: whole(v) and v >= 1)
 NATURAL = Range("whole numbers from 0", lambda v: whole(v) and v >= 0)
 SEED = Range("whole numbers from 0 to 2^63 - 1", lambda v: whole(v) and 0 <= v < 2**63)
@@ -44,12 +57,13 @@ SIDES = Range("whole numbers from 1", lambda v: all(whole(i) and i >= 1 for i in
 TEXT = Range("text", lambda v: isinstance(v, str) and v.strip() != "")
 
 # Fields whose type is not that of their default, and fields that may be null where their default is not.
-FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision", "sampler.clip"}
+FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision", "sampler.clip", "data.covariances"}
 NULLABLE = {
     "trainer.devices",
     "trainer.fast_dev_run",
     "trainer.precision",
     "sampler.steps",
+    "sampler.step_size",
     "metrics.images",
     "metrics.distances",
     *(
@@ -59,6 +73,7 @@ NULLABLE = {
     "likelihood.images",
     "likelihood.probes",
     "metrics.samples",
+    "metrics.nll",
     "metrics.every",
     "features.sha256",
     "trainer.gradient_clip_val",
@@ -90,6 +105,15 @@ RANGES: dict[str, Range] = {
     "data.size": COUNT,
     "data.channels": Range("1 or 3", lambda v: v in (1, 3)),
     "data.test_fraction": BETWEEN,
+    "data.test_size": COUNT,
+    "data.draw": NATURAL,
+    "data.noise": NOT_NEGATIVE,
+    "data.weights": Range("one or more positive numbers", lambda v: len(v) > 0 and all(POSITIVE.holds(w) for w in v)),
+    "data.means": Range("one or more pairs of finite numbers", lambda v: len(v) > 0 and all(map(pair, v))),
+    "data.covariances": Range(
+        "for each mean a number from 0, two variances, or a symmetric 2 x 2 matrix",
+        lambda v: isinstance(v, list) and all(map(covariance, v)),
+    ),
     "c_noise.highest": FINITE,
     "c_noise.lowest": FINITE,
     "model.channels": COUNT,
@@ -121,10 +145,14 @@ RANGES: dict[str, Range] = {
     "loss.power": FINITE,
     "loss.gamma": POSITIVE,
     "loss.k": POSITIVE,
+    "loss.probes": COUNT,
+    "loss.most": COUNT,
+    "loss.noise": Range("null or numbers from 0", lambda v: not isinstance(v, bool) and 0 <= v < float("inf")),
     "loss.scale": NOT_NEGATIVE,
     "loss.channels": Range("even numbers from 2", lambda v: whole(v) and v >= 2 and v % 2 == 0),
     "times.mean": FINITE,
     "times.std": POSITIVE,
+    "times.sigma": POSITIVE,
     "times.cells": COUNT,
     "times.history": COUNT,
     "times.points": COUNT,
@@ -144,7 +172,10 @@ RANGES: dict[str, Range] = {
     "sampler.inner": COUNT,
     "sampler.corrections": NATURAL,
     "sampler.snr": BETWEEN,
-    "sampler.step_size": Range("numbers between 0 and 2: others diverge", lambda v: 0 < v < 2),
+    "sampler.step_size": POSITIVE,
+    "sampler.calls": COUNT,
+    "sampler.sigma": POSITIVE,
+    "sampler.start": NOT_NEGATIVE,
     "sampler.variant": Range("corrected, published", lambda v: v in ("corrected", "published")),
     "sampler.rtol": BETWEEN,
     "sampler.atol": BETWEEN,
@@ -182,6 +213,11 @@ RANGES: dict[str, Range] = {
     "metrics.images": COUNT,
     "metrics.samples": COUNT,
     "metrics.draws": COUNT,
+    "metrics.directions": COUNT,
+    "metrics.permutations": COUNT,
+    "metrics.nll": COUNT,
+    "metrics.rtol": BETWEEN,
+    "metrics.atol": BETWEEN,
     "metrics.pictures": NATURAL,
     "metrics.every": COUNT,
     "metrics.budget": Range("numbers from 0.001 to 1", lambda v: 0.001 <= v <= 1),
@@ -226,6 +262,7 @@ RANGES: dict[str, Range] = {
     "devices": COUNT,
     "n": COUNT,
     "chunk": COUNT,
+    "animation": Range("null, gif, mp4", lambda v: v in ("gif", "mp4")),
     "out": TEXT,
 }
 
@@ -252,6 +289,7 @@ def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[st
         least = 1000 * max(first, last)
         yield f"schedule.T: {T}; betas are scaled by 1000/T and must stay below 1: allowed are more than {least:g}"
     between = choices.get("grid") in ("log_snr", "karras", "explicit")  # grids that also visit times between steps
+    between = between or choices.get("sampler") == "plain_langevin"  # all of its steps are at one time
     if T is not None and steps is not None and steps > T and not between:
         yield f"sampler.steps: {steps}; allowed are 1 to schedule.T = {T}"
     for low, high in ORDERED:

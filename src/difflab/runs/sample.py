@@ -1,59 +1,86 @@
-"""scripts/sample.py: pictures from a finished run."""
+"""scripts/sample.py: samples of a finished run, as a picture and as numbers."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from torch import Tensor
 
+from difflab.data import ImageData
 from difflab.errors import ConfigError
-from difflab.evaluation import Store, generate, measure
-from difflab.evaluation.protocol import as_pictures
-from difflab.plots import image_grid
+from difflab.evaluation import Store, as_pictures, decoded, generate, measure, picture
+from difflab.evaluation.film import film
+from difflab.evaluation.processes import rank_and_size
+from difflab.plots.animation import animate, check_animation
 from difflab.runs.finished import Finished, store_of
 from difflab.runs.folder import RunFolder
 from difflab.runs.together import together
 
+IMAGES = 256  # in a grid
+
 
 class Drawn(NamedTuple):
-    """8-bit pictures, [n, C, H, W], the calls and the name of their sampler, and where they are kept until then."""
+    """What scripts/sample.py writes.
 
-    pictures: Tensor
+    Attributes:
+        picture: draws into a path.
+        animation: writes the reverse process of the first samples into a path; None where it was not asked for.
+        array: 8-bit pictures, uint8 [n, H, W, C], or points, float32 [n, 2].
+        calls, sampler: network calls a sample, and the sampler's name.
+        store: where the samples are kept until then.
+    """
+
+    picture: Callable[[Path], None]
+    animation: Callable[[Path], None] | None
+    array: np.ndarray
     calls: int
     sampler: str
     store: Store
 
 
 def main(cfg: DictConfig, folder: RunFolder) -> None:
-    """A grid as PNG, and all samples as an .npz of 8-bit pictures (arr_0, [n, H, W, C]).
+    """A PNG, and all samples as an .npz: arr_0 has 8-bit pictures, [n, H, W, C], or points, [n, 2]; maybe a film.
 
     Raises:
         ConfigError: where the run or the settings are refused, and for samples that are not finite.
     """
     if cfg.classes is not None:
         raise ConfigError(f"classes: {list(cfg.classes)}; this run's network was trained without classes: only null")
+    if cfg.animation is not None:
+        check_animation(f".{cfg.animation}")
     finished = Finished.of(cfg, list(HydraConfig.get().overrides.task))
-    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk)
+    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk, cfg.animation is not None)
     out = Path(cfg.out) if cfg.out is not None else RunFolder(Path(finished.path)).samples
     average = "" if cfg.ema.length is None else f"_ema{cfg.ema.length:g}"
     name = f"{drawn.sampler}_{drawn.calls}_seed{cfg.seed}_n{cfg.n}{average}"
-    image_grid(drawn.pictures[:256], out / f"{name}.png")
+    drawn.picture(out / f"{name}.png")
     unfinished = out / f".{name}.npz.new"
     with unfinished.open("wb") as file:
-        np.savez_compressed(file, arr_0=drawn.pictures.permute(0, 2, 3, 1).numpy())
+        np.savez_compressed(file, arr_0=drawn.array)
     unfinished.replace(out / f"{name}.npz")
+    if drawn.animation is not None:
+        drawn.animation(out / f"{name}.{cfg.animation}")
     drawn.store.clear()
     print(f"{drawn.calls} network calls a sample")
     print(f"{out / name}.png\n{out / name}.npz")
+    if drawn.animation is not None:
+        print(f"{out / name}.{cfg.animation}")
 
 
-def draw(finished: Finished, n: int, seed: int, chunk: int) -> Drawn:
-    """The pictures, on every process that shares in them."""
+def draw(finished: Finished, n: int, seed: int, chunk: int, animated: bool) -> Drawn:
+    """The samples, on every process that shares in them."""
     run = finished.load()
     data, denoise, sampler = run.parts.data, run.parts.denoiser, run.parts.sampler
     store = store_of(run.folder, run.config, run.parts, seed, chunk)
     measure(sampler, denoise, data)
     samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store)
-    return Drawn(as_pictures(samples, data), calls, type(sampler).__name__.lower(), store)
+    images = isinstance(data, ImageData)
+    array = as_pictures(samples, data).permute(0, 2, 3, 1) if images else decoded(samples, data)
+    shown = picture(samples[:IMAGES] if images else samples, data)
+    animation = None
+    if animated and rank_and_size()[0] == 0:
+        animation = partial(animate, film(denoise, sampler, data, n, seed))
+    return Drawn(shown, animation, array.numpy(), calls, type(sampler).__name__.lower(), store)

@@ -3,29 +3,33 @@
 import logging
 import warnings
 from contextlib import suppress
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.data import ImageData
+from difflab.data import InMemory
 from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace
-from difflab.plots import PAIRED, bound_terms, image_grid
-from difflab.runs.assemble import Parts, assemble
+from difflab.plots import bound_terms
+from difflab.runs.assemble import Parts, assemble, data_of
+from difflab.runs.auto import filled
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read, write_untrained
 from difflab.runs.finished import store_of
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.paths import cache_folder
-from difflab.runs.processes import end_children
+from difflab.runs.processes import end_children, is_child
 from difflab.runs.refusals import Choices, refuse
 from difflab.runs.results import show, write_terms
 from difflab.runs.resume import checkpoint, saved_config
+from difflab.runs.studies import study_of, study_run, study_sweep
 from difflab.training import EMA, Diffusion, Table
 from difflab.training.callbacks import Checkpoints, Figures, Looks, StopOnSignal
 
@@ -49,7 +53,14 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
 
 
-def main(cfg: DictConfig, folder: RunFolder) -> None:
+class Trained(NamedTuple):
+    """A finished run, and the folder of its sweep where a study of all of it waits for the others."""
+
+    path: Path
+    sweep: Path | None
+
+
+def main(cfg: DictConfig, folder: RunFolder) -> Trained:
     """What `python train.py` does, after the first pass of validation.
 
     Raises:
@@ -64,7 +75,12 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         for complaint in complaints:
             log.warning("%s; going back to %s", complaint, start)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
-    parts = assemble(config)
+    data, choices = data_of(config), dict(HydraConfig.get().runtime.choices)
+    config = filled(config, data, cache_folder(config["cache"]), overrides, choices)
+    parts = assemble(config, data=data)
+    study = study_of(config)
+    if study is not None:
+        study.check(parts)
     module = diffusion(config, parts)
     if start is not None:
         check_fits(start, module)
@@ -78,7 +94,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     folder.describe(OmegaConf.create(config), overrides)  # from here on nothing is refused
     folder.checkpoints.mkdir(exist_ok=True)
     trainer.loggers = loggers(config, folder)
-    code = 1
+    code, sweep = 1, None
     try:
         for logger in trainer.loggers:
             if isinstance(logger, Table):
@@ -92,21 +108,48 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
             print(f"{what}; evaluating")
             log.info("trained %d steps", trainer.global_step)
         finish(config, parts, space, module, trainer, ema, figures, folder)
+        hydra = HydraConfig.get()
+        if study is not None and study.of_sweep and hydra.mode == RunMode.MULTIRUN:
+            sweep = Path(hydra.sweep.dir)
+        elif study is not None and trainer.is_global_zero:
+            if torch.distributed.is_initialized():  # the other processes have nothing more to do
+                torch.distributed.destroy_process_group()
+            found = study_run(study, config, folder)
+            for logger in trainer.loggers:
+                logger.log_metrics(found, trainer.global_step)
         code = 0
     finally:
         end_children(trainer, failed=code != 0)
         close(trainer.loggers, code)
+    return Trained(folder.path, sweep)
+
+
+def summary(trained: list[Trained]) -> None:
+    """The studies of a sweep, of its jobs that ended well."""
+    for sweep in dict.fromkeys(job.sweep for job in trained):
+        if sweep is not None and not is_child():
+            study_sweep([job.path for job in trained if job.sweep == sweep], sweep)
 
 
 def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:
     """The LightningModule."""
     more = config["targets"]
     denoise, data = parts.denoiser, parts.data
-    loss = build(config["loss"], "loss", more, levels=data.levels, sigma_data=data.sigma_data)
+    loss = build(config["loss"], "loss", more, **what_losses_ask(data))
     times = build(config["times"], "times", more, loss=loss, denoise=denoise, schedule=denoise.schedule)
-    refuse(Choices(denoise.schedule, denoise.parameterisation, parts.variance, loss, times))
+    refuse(Choices(denoise.schedule, denoise.parameterisation, parts.variance, loss, times, levels=data.levels))
     optim = build(config["optim"], "optim", more)
     return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"])
+
+
+def what_losses_ask(data: InMemory) -> dict[str, Any]:
+    """What a loss may want to know of the data."""
+    return {
+        "levels": data.levels,
+        "sigma_data": data.sigma_data,
+        "dimensions": prod(data.shape),
+        "distribution": data.distribution,
+    }
 
 
 def check_fits(path: Path, module: Diffusion) -> None:
@@ -144,7 +187,7 @@ def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
     return chosen
 
 
-def build_trainer(config: dict[str, Any], data: ImageData, callbacks: list[Callback]) -> Trainer:
+def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callback]) -> Trainer:
     """Lightning's Trainer, with what only this project knows filled in; its loggers write, and so come later.
 
     Raises:
@@ -220,11 +263,10 @@ def finish(
     for logger in trainer.loggers:
         logger.log_metrics(evaluation.figures, trainer.global_step)
     grid = None
-    if evaluation.pictures is not None and len(evaluation.pictures):
-        grid = folder.samples / f"step_{trainer.global_step:06d}.png"
-        image_grid(evaluation.pictures, grid)
-    if evaluation.pairs is not None:
-        image_grid(evaluation.pairs, folder.samples / "nearest_training_images.png", PAIRED)
+    for stem, draw in evaluation.pictures.items():
+        path = folder.samples / f"{f'step_{trainer.global_step:06d}' if stem == 'samples' else stem}.png"
+        draw(path)
+        grid = path if stem == "samples" else grid
     if evaluation.terms:
         write_terms(evaluation.terms, folder.path / "bound_terms.csv")
         bound_terms(next(iter(evaluation.terms.values())), folder.path / "bound_terms.png")

@@ -7,6 +7,7 @@ from difflab.samplers.grid import Explicit, Grid, Karras, Leading, LogSNR, Quadr
 from difflab.samplers.heun import Heun
 from difflab.samplers.langevin import Langevin
 from difflab.samplers.ode import ODE
+from difflab.samplers.plain_langevin import PlainLangevin
 from difflab.samplers.predictor_corrector import PredictorCorrector
 from difflab.samplers.sampler import Noise, Sampler, State, Step, Visit, Walk, Watch, encode, slerp
 from difflab.samplers.threshold import Clip, Dynamic, Threshold
@@ -27,6 +28,7 @@ __all__ = [
     "Leading",
     "LogSNR",
     "Noise",
+    "PlainLangevin",
     "PredictorCorrector",
     "Quadratic",
     "Sampler",

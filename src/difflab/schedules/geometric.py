@@ -20,15 +20,18 @@ class Geometric(Schedule):
         sigma_max: noise of the coarsest level; Technique 1 of Song & Ermon (2020) sets it to the largest distance
             between two training images.
         L: number of levels; None for continuous time.
+        auto: whether sigma_max and L are still to be found from the data, as a run does before it builds a schedule.
 
     Raises:
-        ValueError: unless 0 < sigma_min < sigma_max, and for fewer than two levels.
+        ValueError: unless 0 < sigma_min < sigma_max, for fewer than two levels, and with auto.
     """
 
     t_min = 0.0
 
-    def __init__(self, sigma_min: float, sigma_max: float, L: int | None) -> None:
+    def __init__(self, sigma_min: float, sigma_max: float, L: int | None, auto: bool = False) -> None:
         super().__init__()
+        if auto:
+            raise ValueError("schedule.auto: true; a schedule is built of numbers: allowed are sigma_max and L")
         check_sigmas(sigma_min, sigma_max)
         if L is not None and L < 2:
             raise ValueError(f"schedule.L: {L}; allowed are whole numbers from 2, and null for continuous time")

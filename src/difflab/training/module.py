@@ -1,6 +1,7 @@
 """The LightningModule: a denoiser, a loss, and the rule that draws times and noise."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from math import isfinite
 
 import torch
@@ -8,7 +9,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from difflab.data import Batch, Scaling
+from difflab.data import Batch, Plain, Scaling
 from difflab.losses import Loss, Noised
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
@@ -37,7 +38,9 @@ class Diffusion(LightningModule):
         seed: of times, noise and dropout.
     """
 
-    def __init__(self, denoiser: Denoiser, loss: Loss, times: Times, optim: Optim, scaling: Scaling, seed: int) -> None:
+    def __init__(
+        self, denoiser: Denoiser, loss: Loss, times: Times, optim: Optim, scaling: Scaling | Plain, seed: int
+    ) -> None:
         super().__init__()
         self.denoiser, self.loss, self.times = denoiser, loss, times
         self.optim, self.scaling, self.seed = optim, scaling, seed
@@ -47,13 +50,20 @@ class Diffusion(LightningModule):
 
     def noised(self, batch: Batch, purpose: str, times: Callable[[Tensor, Schedule], Drawn]) -> tuple[Noised, Drawn]:
         """The batch at random times, and the times of the whole global batch; `purpose` names the random streams."""
-        rows = slice(batch.first, batch.first + len(batch.pixels))
+        rows = slice(batch.first, batch.first + len(batch.values))
         uniform = torch.from_numpy(stream(self.seed, purpose, "times", batch.step).random(batch.total))
-        x0 = self.scaling.encode(batch.pixels)
-        eps = normal(stream(self.seed, purpose, "noise", batch.step), (batch.total, *x0.shape[1:]))[rows].to(x0.device)
+        x0 = self.scaling.encode(batch.values)
+        calls = count()
+
+        def numbers(what: str, *nth: int) -> Tensor:
+            whole = normal(stream(self.seed, purpose, what, batch.step, *nth), (batch.total, *x0.shape[1:]))
+            return whole[rows].to(x0.device)
+
+        eps = numbers("noise")
         drawn = times(uniform, self.denoiser.schedule)
         t = drawn.t[rows].to(x0.device)
-        return Noised(x0, eps, t, diffuse(self.denoiser.schedule, x0, eps, t)), drawn
+        x_t = diffuse(self.denoiser.schedule, x0, eps, t)
+        return Noised(x0, eps, t, x_t, lambda: numbers("projection", next(calls))), drawn
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if any(m.p > 0 for m in self.dropouts()):

@@ -71,6 +71,7 @@ def likelihood(settings: dict[str, Any]) -> Row:
         denoise, data, chosen = run.parts.denoiser, run.parts.data, run.parts.likelihood
         assert isinstance(chosen, Likelihood)
         estimate = chosen.estimate if isinstance(chosen.estimate, Stratified) else Stratified(24, 16, 0.1)
+        assert data.levels is not None
         first = next(iter(chosen.bounds(denoise.schedule, data.levels).values()))
         held_out, test = (data.scaling.encode(p) for p in (data.val.pixels[:HELD_OUT], data.test.pixels))
 

@@ -1,4 +1,4 @@
-"""Looks on the way: grids of samples and bits per dimension of held-out images, within a budget of network calls."""
+"""Looks on the way: pictures of samples and bits per dimension of held-out images, within a budget of network calls."""
 
 import logging
 from pathlib import Path
@@ -8,10 +8,9 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from difflab.data import ImageData
+from difflab.data import ImageData, InMemory
 from difflab.errors import ConfigError
-from difflab.evaluation import Drawing, Likelihood, Protocol, as_pictures, generate, measure
-from difflab.plots import image_grid
+from difflab.evaluation import Drawing, Likelihood, Metrics, generate, measure
 from difflab.training.callbacks.figures import Figures
 from difflab.training.ema import EMA
 from difflab.training.module import Diffusion
@@ -36,17 +35,17 @@ class Looks(Callback):
         likelihood: how bits per dimension are computed.
         data: what the samples are like.
         figures: where the time is kept that this takes from training.
-        images: in an optimizer step.
+        images: or points, in an optimizer step.
     """
 
     def __init__(
         self,
         folder: Path,
-        protocol: Protocol,
+        protocol: Metrics,
         ema: EMA,
         drawing: Drawing,
         likelihood: Likelihood,
-        data: ImageData,
+        data: InMemory,
         figures: Figures,
         images: int,
     ) -> None:
@@ -75,7 +74,7 @@ class Looks(Callback):
                 pl_module.train()
 
     def grid(self, trainer: Trainer, module: Diffusion) -> int:
-        """The picture, where one sample fits; returns the network calls, on single images, that it took."""
+        """The picture, where one sample fits; returns the network calls, on single examples, that it took."""
         drawing, denoise = self.drawing, module.denoiser
         a_sample = drawing.sampler.calls(denoise.schedule) or UNKNOWN
         if not self.protocol.pictures or a_sample > self.budget // 2:
@@ -89,10 +88,10 @@ class Looks(Callback):
         return measured + -(-n // chunk) * chunk * generated.calls
 
     def show(self, trainer: Trainer, samples: Tensor) -> None:
-        """The grid as a file, and in the loggers that take pictures; training goes on where it cannot be drawn."""
+        """The picture as a file, and in the loggers that take pictures; training goes on where it cannot be drawn."""
         path = self.folder / f"step_{trainer.global_step:06d}.png"
         try:
-            image_grid(as_pictures(samples, self.data), path)
+            self.protocol.picture(samples, self.data)(path)
         except ConfigError as error:
             log.warning("no picture of step %d: %s", trainer.global_step, error)
             return
@@ -102,6 +101,7 @@ class Looks(Callback):
 
     def score(self, trainer: Trainer, module: Diffusion, calls: int) -> None:
         """Bits per dimension of held-out images by so many network calls on single images, where that is enough."""
+        assert isinstance(self.data, ImageData)
         calls -= measure(self.likelihood, module.denoiser, self.data)
         if calls < ENOUGH:
             return

@@ -1,0 +1,6 @@
+"""python scripts/study.py runs=FOLDER study=NAME: pictures and figures about finished runs, or about a sweep of them."""
+
+from difflab.runs import run
+
+if __name__ == "__main__":
+    run("study", "difflab.runs.study")

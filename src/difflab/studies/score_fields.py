@@ -1,0 +1,179 @@
+"""Where a learned score is right: near the data, and with one noise level only there (Song & Ermon, 2019, Figure 2)."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from difflab.distributions import Mixture
+from difflab.errors import ConfigError
+from difflab.plots.points import Window
+from difflab.plots.score_field import Errors, Field, score_fields
+from difflab.prediction import Denoiser
+from difflab.randomness import torch_seed
+from difflab.runs.assemble import Parts
+from difflab.runs.load import Run
+from difflab.schedules import Marginal
+from difflab.studies.plane import mixture, plane
+
+PLACES = 141  # along a side of the picture
+EXACT = 100_000  # points that say which density holds a share of the mass
+TITLES = {"one": "learned with one noise level", "many": "learned with many"}
+Region = Bool[Tensor, " n"]
+
+
+class ScoreFields:
+    """The true score of a noised mixture beside learned ones, and their errors in and out of its high-density region.
+
+    Relative errors: the mean length of the error over the mean length of the true score, at places that are uniform
+    in the square of the picture.
+
+    Args:
+        sigma: the noise level, in units of the data, at which all networks are asked.
+        share: of the mass, in the smallest region that counts as inside.
+        points: places.
+        edges: of the classes of distance from the nearest training point, rising from 0.
+
+    Raises:
+        ConfigError: for numbers that cannot be.
+    """
+
+    of_sweep = True
+
+    def __init__(self, sigma: float, share: float, points: int, edges: Sequence[float]) -> None:
+        if not sigma > 0:
+            raise ConfigError(f"study.sigma: {sigma}; allowed are positive numbers")
+        if not 0 < share < 1:
+            raise ConfigError(f"study.share: {share}; allowed are numbers between 0 and 1")
+        if points < 2:
+            raise ConfigError(f"study.points: {points}; allowed are whole numbers from 2")
+        if len(edges) < 2 or edges[0] != 0 or list(edges) != sorted(set(edges)):
+            raise ConfigError(f"study.edges: {list(edges)}; allowed are two or more rising numbers from 0")
+        self.sigma, self.share, self.points, self.edges = sigma, share, points, list(edges)
+
+    def check(self, parts: Parts) -> None:
+        mixture(parts, "score_fields")
+        self.time(parts.denoiser)
+
+    def time(self, denoise: Denoiser) -> Tensor:
+        """The time of the noise level.
+
+        Raises:
+            ConfigError: where the schedule does not have it.
+        """
+        t = denoise.schedule.time(torch.tensor([self.sigma], dtype=torch.float64).log() * -2)
+        found = float((-denoise.schedule.marginal(t).log_snr / 2).exp())
+        if abs(found - self.sigma) > 1e-3 * self.sigma:
+            raise ConfigError(f"study.sigma: {self.sigma}; the nearest that this schedule has is {found:g}")
+        return t
+
+    @torch.inference_mode()
+    def __call__(self, runs: Sequence[Run], folder: Path) -> dict[str, float]:
+        law = mixture(runs[0].parts, "score_fields").cpu()
+        train = plane(runs[0].parts, "score_fields").train.points
+        draws = torch.Generator().manual_seed(torch_seed(0, "score_fields"))
+        exact = law.sample(EXACT, draws).float()
+        window = Window.around(exact)
+        square = torch.rand(self.points, 2, generator=draws) * 2 - 1
+        x = torch.tensor([window.x, window.y]) + window.half * square
+        level = float(self.density(law, exact).quantile(1 - self.share))
+        inside = self.density(law, x) >= level
+        distance = torch.cat([torch.cdist(part, train).amin(1) for part in x.split(256)])
+        regions = {"inside": inside, "outside": ~inside}
+        classes = self.classes(distance)
+
+        figures: dict[str, float] = {}
+        table: list[tuple[str, str, float, float]] = []
+        curves = []
+        groups = grouped(runs)
+        for name, own in groups.items():
+            for region, where in regions.items():
+                value, stderr = together([self.error(run, law, x[where]) for run in own])
+                key = f"score_fields/{name}_error_{region}"
+                figures |= {key: value, f"{key}_stderr": stderr}
+                table.append((name, region, value, stderr))
+            each = {middle: together([self.error(run, law, x[where]) for run in own]) for middle, where in classes}
+            table += [(name, f"distance {middle:g}", *pair) for middle, pair in each.items()]
+            values, errors = zip(*each.values(), strict=True)
+            curves.append(Errors(TITLES[name], list(each), values, errors))
+        write(table, folder / "score_fields.csv")
+        places = torch.from_numpy(window.lattice(PLACES)).reshape(-1, 2)
+        true = Field(f"true score, σ = {self.sigma:g}", self.on_grid(self.true(law, places)))
+        learned = [Field(TITLES[name], self.on_grid(self.learned(own[0], places))) for name, own in groups.items()]
+        density = self.density(law, places).reshape(PLACES, PLACES).numpy()
+        score_fields(true, learned, density, curves, window, level, folder / "score_fields.png")
+        return figures
+
+    def at(self, x: Float[Tensor, "n 2"]) -> Marginal:
+        """Data with the noise of the level."""
+        one = torch.ones(len(x), dtype=torch.float64)
+        return Marginal(one, self.sigma * one, -2 * (self.sigma * one).log())
+
+    def density(self, law: Mixture, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+        """Of the noised law, in nats."""
+        return law.log_density(x, self.at(x))
+
+    def true(self, law: Mixture, y: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
+        """The score of the noised law."""
+        return law.score(y.double(), self.at(y))
+
+    def learned(self, run: Run, y: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
+        """What the network of a run takes it for: x_t = alpha y, and the score in y is alpha times that in x_t."""
+        denoise = run.parts.denoiser
+        t = self.time(denoise).expand(len(y))
+        alpha = denoise.schedule.marginal(t).alpha[:, None].to(denoise.device)
+        said = denoise((alpha * y.to(denoise.device)).float(), t)
+        return (alpha * said.score.double()).cpu()
+
+    def error(self, run: Run, law: Mixture, y: Float[Tensor, "n 2"]) -> tuple[float, float]:
+        """The relative error at these places, with its standard error as a ratio of means."""
+        true = self.true(law, y)
+        wrong, length = (self.learned(run, y) - true).norm(dim=1), true.norm(dim=1)
+        ratio = float(wrong.mean() / length.mean())
+        return ratio, float((wrong - ratio * length).std() / len(y) ** 0.5 / length.mean())
+
+    def classes(self, distance: Float[Tensor, " n"]) -> list[tuple[float, Region]]:
+        """The middle of each class of distance that holds places, and which ones."""
+        found = []
+        for low, high in zip(self.edges, self.edges[1:], strict=False):
+            where = (distance >= low) & (distance < high)
+            if where.sum() > 1:
+                found.append((float(distance[where].mean()), where))
+        return found
+
+    def on_grid(self, vectors: Float[Tensor, "n 2"]) -> Float[np.ndarray, "side side 2"]:
+        """Row by row, as a picture wants them."""
+        return vectors.reshape(PLACES, PLACES, 2).double().numpy()
+
+
+def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs that were trained at one noise level and at many; only the groups that there are.
+
+    Runs that differ in their seed alone are means and spreads of one group.
+    """
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        one = run.config["times"]["_target_"].endswith(".OneLevel")
+        found.setdefault("one" if one else "many", []).append(run)
+    return {name: found[name] for name in TITLES if name in found}
+
+
+def together(errors: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The mean over runs with its standard error: between runs where there are several, else that of the only one."""
+    if len(errors) == 1:
+        return errors[0]
+    values = [value for value, _ in errors]
+    return fmean(values), stdev(values) / len(values) ** 0.5
+
+
+def write(table: Sequence[tuple[str, str, float, float]], path: Path) -> None:
+    """The relative errors as CSV."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["trained with levels", "where", "relative_error", "stderr"])
+        rows.writerows([name, where, f"{value:.6g}", f"{error:.3g}"] for name, where, value, error in table)
