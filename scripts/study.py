@@ -1,4 +1,4 @@
-"""python scripts/study.py runs=FOLDER study=NAME: pictures and figures about finished runs, or about a sweep of them."""
+"""python scripts/study.py runs=FOLDER study=NAME: pictures and figures about finished runs, or a sweep."""
 
 from difflab.runs import run
 

@@ -21,6 +21,11 @@ SHORT = (
     "likelihood.estimate.points=2",
     "features.steps=200",
 )
+EXPERIMENT = ("trainer.max_steps=4", "metrics=none", "sampler.inner=5", "study.samples=200")
+STUDY = (
+    *("study.steps=[2,3,4]", "study.images=4", "study.pairs=1", "study.between=3", "study.strip_steps=4"),
+    *("study.codes=2", "study.tolerance=0.01"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,11 @@ def test_command_runs_as_written(command, workplace):
     (run,) = (workplace / "outputs" / "runs" / "short").iterdir()
     words = command.replace("RUN_FOLDER", str(run)).split()[1:]
     shorter = []
-    if words[0] == "train.py" and not any(w.startswith("resume=") for w in words):
+    if any(w.startswith("experiment=") for w in words):
+        shorter = list(EXPERIMENT)
+    elif words[0] == "scripts/study.py":
+        shorter = list(STUDY)
+    elif words[0] == "train.py" and not any(w.startswith("resume=") for w in words):
         shorter = [s for s in SHORT if s.split("=")[0] not in {w.split("=")[0] for w in words}]
         if not any(w.startswith("trainer.max_steps") for w in words):
             shorter.append("trainer.max_steps=4")

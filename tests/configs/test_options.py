@@ -51,6 +51,14 @@ NEEDS = {
     ("metrics", "*"): FIGURES,
     ("metrics", "full"): ("metrics.draws=1", "metrics.samples=80", "metrics.distances.kernel.size=20"),
     ("metrics", "none"): (),
+    ("metrics", "points"): (
+        *("data=two_moons", "metrics.samples=40", "metrics.permutations=19", "metrics.nll=10"),
+        "metrics.pictures=8",
+    ),
+    ("model", "exact"): ("data=gaussian_mixture", *PICTURES),
+    ("loss", "explicit"): ("data=gaussian_mixture", *PICTURES),
+    ("experiment", "*"): (*PICTURES, "study=none"),
+    **{("ablation", o): (*PICTURES, "experiment=ncsnv2_digits") for o in OPTIONS["ablation"] if "objective" not in o},
     ("likelihood", "*"): ("metrics=none", "metrics.likelihood=true", "metrics.images=8"),
     ("likelihood", "ode"): (
         *("metrics=none", "metrics.likelihood=true"),
@@ -63,7 +71,8 @@ NEEDS = {
 WITHOUT = {
     ("model", "*"): {"model"},
     ("likelihood", "exact"): {"likelihood.estimate.steps"},
-    ("experiment", "*"): {"model"},
+    ("experiment", "*"): {"model", "schedule.T"},
+    **{("ablation", o): {"schedule.T"} for o in OPTIONS["ablation"] if "objective" not in o},
     ("sampler", "ode"): {"sampler.steps"},
     ("grid", "explicit"): {"schedule.T"},
     **{("schedule", name): {"schedule.T"} for name in OPTIONS["schedule"] if "T" not in yaml("schedule", name)},
@@ -71,9 +80,11 @@ WITHOUT = {
 ELSEWHERE = {  # trained in tests of their own, below or in tests/runs
     "data": {"cifar10", "fashion_mnist", "mnist", "image_folder"},
     "model": {"unet_cifar10"},
+    "experiment": {"ncsn_fashion_mnist", "ncsnv2_fashion_mnist"},  # those on the digits, with other data
     "features": {"inception", "clip", "dinov2", "custom", "efficientnet_lite0"},
     "logger": {"wandb", "tensorboard"},
     "trainer": {"ddp"},
+    "study": set(OPTIONS["study"]),  # in tests/studies
 }
 
 

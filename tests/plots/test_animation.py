@@ -69,4 +69,4 @@ def test_states_of_points_are_scatters_in_one_square():
     assert frames.shape[:2] == (3, 3) and frames.dtype == torch.uint8
     assert torch.equal(frames[1], frames[2]) and not torch.equal(frames[0], frames[1])
     red = [int(((f[0].int() - f[2].int()) > 100).sum()) for f in frames]
-    assert red[1] > 2 * red[0] > 0  # most of the wide ones are outside
+    assert red[0] > red[1] > 0  # wide ones cover each other less, and all of them are inside

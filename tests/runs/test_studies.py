@@ -41,7 +41,8 @@ def test_the_study_of_a_sweep_has_the_jobs_that_ended_well(sweep):
     assert float(rows["score"]["missed"]) == found["score_matching/score_missed"]
     with Image.open(sweep / "study" / "score_matching" / "score_matching.png") as picture:
         assert min(picture.size) > 200
-    assert [job["state"] for job in json.loads((sweep / "sweep.json").read_text())["jobs"]] == ["done", "refused", "done"]
+    jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["done", "refused", "done"]
     assert not (sweep / "0" / "study").exists()
 
 
@@ -67,7 +68,7 @@ def test_one_run_of_it_is_asked_alone(tmp_path):
         (["train", "data=swiss_roll", "loss=vlb", "metrics=none"], "the bound ends in a decoder of levels"),
         (["train", "model=exact", "metrics=none"], "model: the law of this data is not known"),
         (["train", "study=score_matching", "metrics=none"], "study: score_matching compares with the exact score"),
-        (["study", "runs=RUN"], "study: null; allowed are the options of configs/study"),
+        (["study", "runs=RUN"], "study: none; allowed are the options of configs/study"),
         (["study", "study=score_matching"], "runs: null; allowed are a run folder"),
         (["study", "study=score_matching", "runs=/nowhere"], "runs: /nowhere; allowed are run folders"),
     ],

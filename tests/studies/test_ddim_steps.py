@@ -4,6 +4,7 @@ import csv
 
 import pytest
 import torch
+from scipy import stats
 
 from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace, as_pictures
@@ -11,7 +12,7 @@ from difflab.metrics import frechet_distance, moments
 from difflab.process import Forward, transition
 from difflab.randomness import SampleNoise
 from difflab.runs.paths import cache_folder
-from difflab.studies.ddim_steps import DDIMSteps, Row, figures
+from difflab.studies.ddim_steps import DDIMSteps, Row, figures, ordering
 from tests.conftest import option
 from tests.studies.trained import trained
 
@@ -39,7 +40,10 @@ def test_differences_are_paired_over_the_draws():
     )
     assert found["ddim_steps/eta1_above_eta0_10"] == pytest.approx(1.0)
     assert found["ddim_steps/eta1_above_eta0_10_stderr"] == pytest.approx(0.1 / 3**0.5)  # of 1.0, 1.1, 0.9
-    assert found["ddim_steps/eta1_above_eta0_10_p"] < 0.05 < found["ddim_steps/forward_above_eta1_10_p"]
+    gaps = ordering(rows)[10]
+    alone = stats.ttest_rel(rows[1].distances, rows[0].distances).pvalue
+    assert gaps["eta0", "eta1"].p == pytest.approx(3 * alone) and 3 * alone < 0.05  # the least of three
+    assert gaps["eta1", "forward"].p > 0.05
 
 
 def test_a_single_draw_has_no_error():
@@ -65,6 +69,8 @@ def test_the_study_on_a_run(run, tmp_path):
     }
     with (tmp_path / "ddim_steps.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3 * (2 + 2 + 1)
+    with (tmp_path / "ordering.csv").open() as file:
+        assert [row["difference"] != "" for row in csv.DictReader(file)] == [True] * 9  # three pairs at 3, 5, 30
     assert (tmp_path / "ddim_steps.png").stat().st_size > 10_000
 
 

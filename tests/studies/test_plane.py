@@ -143,9 +143,10 @@ class TestScoreFields:
         for region in ("inside", "outside"):
             assert found[f"score_fields/one_error_{region}"] == pytest.approx(1, abs=1e-6)
             assert found[f"score_fields/many_error_{region}"] < 1e-3
+            assert found[f"score_fields/many_coarsest_error_{region}"] < 1e-3
         assert pictures(tmp_path) == ["score_fields.png"]
         rows = list(csv.DictReader((tmp_path / "score_fields.csv").open()))
-        assert {row["where"] for row in rows} > {"inside", "outside"} and len(rows) == 2 * (2 + 3)
+        assert {row["where"] for row in rows} > {"inside", "outside"} and len(rows) == 3 * (2 + 3)
 
     @pytest.mark.slow
     def test_runs_that_differ_in_their_seed_are_one_group(self, tmp_path):
@@ -156,7 +157,7 @@ class TestScoreFields:
         found = self.STUDY(runs, tmp_path)
         assert found["score_fields/many_error_inside"] == pytest.approx(0.5, abs=1e-3)
         assert found["score_fields/many_error_inside_stderr"] == pytest.approx(0.5, abs=1e-3)  # of 0 and 1
-        assert not any("one" in key for key in found)
+        assert not any("/one" in key for key in found)
 
     def test_a_level_that_the_schedule_does_not_have_is_refused(self, tmp_path):
         one = run(tmp_path, "experiment=score_fields", "times=uniform")

@@ -10,6 +10,7 @@ from difflab.evaluation.distances import (
     Score,
 )
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
+from difflab.evaluation.film import film
 from difflab.evaluation.generate import Generation, generate
 from difflab.evaluation.likelihood import Continuous, Likelihood, Scores
 from difflab.evaluation.measure import measure
@@ -20,6 +21,7 @@ from difflab.evaluation.protocol import Protocol
 from difflab.evaluation.score import Scorer, Sums
 from difflab.evaluation.space import FeatureSpace
 from difflab.evaluation.store import Store
+from difflab.evaluation.trace import Moment, scaled, trace
 
 __all__ = [
     "Continuous",
@@ -34,6 +36,7 @@ __all__ = [
     "MaximumMeanDiscrepancy",
     "Memorisation",
     "Metrics",
+    "Moment",
     "Ode",
     "PointProtocol",
     "PrecisionRecall",
@@ -45,7 +48,10 @@ __all__ = [
     "Sums",
     "as_pictures",
     "decoded",
+    "film",
     "generate",
     "measure",
     "picture",
+    "scaled",
+    "trace",
 ]

@@ -10,7 +10,7 @@ from difflab.plots.frames import picture_frames, point_frames
 from difflab.prediction import Denoiser
 from difflab.samplers import Sampler
 
-SAMPLES, FRAMES = 64, 60  # at most
+IMAGES, POINTS, FRAMES = 64, 500, 60  # at most
 
 
 def film(denoise: Denoiser, sampler: Sampler, data: InMemory, n: int, seed: int) -> UInt8[Tensor, "t c h w"]:
@@ -21,9 +21,10 @@ def film(denoise: Denoiser, sampler: Sampler, data: InMemory, n: int, seed: int)
     Raises:
         ConfigError: for samples that are not finite.
     """
-    moments = trace(denoise, sampler, data.shape, min(n, SAMPLES), seed, FRAMES)
+    images = data.levels is not None
+    moments = trace(denoise, sampler, data.shape, min(n, IMAGES if images else POINTS), seed, FRAMES)
     states = [scaled(moment, denoise, data.sigma_data) for moment in moments]
-    if data.levels is not None:
+    if images:
         return picture_frames([as_pictures(state, data) for state in states])
     titles = ["t = 0   " if moment.t is None else f"t = {moment.t:.2f}" for moment in moments]
     return point_frames([decoded(state, data) for state in states], titles, data.test.values[:2000])

@@ -197,7 +197,9 @@ class Ode:
 
                 def watch(way: float, calls: list[int] = calls) -> None:
                     calls[0] += 1
-                    ahead = 100 * len(share) + round(100 * way) - progress.done
+                    ahead = 0  # a first trial step goes far beyond the end
+                    if way < 1:
+                        ahead = 100 * len(share) + round(100 * way) - progress.done
                     progress.advance(max(ahead, 0), f"{calls[0]} network calls")
 
                 share[number] = self.bits(denoise, start(part, streams), streams, watch), calls[0]

@@ -32,7 +32,7 @@ def draw(axes: Axes, curves: Sequence[Curve], floor: float | None) -> None:
     """Each curve in a colour and with a marker of its own, error bars, and the floor as a dashed line.
 
     Args:
-        floor: what real test images have; None where it is not known.
+        floor: what real data of the test part has; None where it is not known.
     """
     for i, curve in enumerate(curves):
         look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i // len(COLOURS) % len(MARKERS)]}
@@ -41,7 +41,7 @@ def draw(axes: Axes, curves: Sequence[Curve], floor: float | None) -> None:
     values = [v for curve in curves for v in curve.values if isfinite(v)]
     if floor is not None:
         near = not values or floor > min(values) / NEAR
-        label = f"floor: real test images, {floor:.3g}{'' if near else ', far below'}"
+        label = f"floor: real data, {floor:.3g}{'' if near else ', far below'}"
         axes.axhline(floor if near else nan, color="0.35", ls="--", lw=1.1, label=label)
         values += [floor] if near else []
     if values and min(values) > 0 and max(values) > DECADE * min(values):
@@ -70,7 +70,7 @@ def panels(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float], x
 
     Args:
         curves: by figure.
-        floors: by figure, what real test images have.
+        floors: by figure, what real data of the test part has.
         x: what the curves run along.
     """
     picture = Figure(figsize=(6.4 * len(curves), 4.4), layout="constrained")

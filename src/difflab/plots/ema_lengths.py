@@ -11,7 +11,7 @@ def ema_lengths(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, floa
 
     Args:
         curves: by figure; x is the relative width of the average (Karras et al., 2024, section 3.1).
-        floors: by figure, what real test images have.
+        floors: by figure, what real data of the test part has.
         path: of the PNG.
     """
     x = "EMA length: width of the average / time trained"

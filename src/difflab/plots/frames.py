@@ -24,8 +24,9 @@ def picture_frames(states: Sequence[UInt8[Tensor, "n c h w"]]) -> UInt8[Tensor, 
 def point_frames(
     states: Sequence[Float[Tensor, "n 2"]], titles: Sequence[str], reference: Float[Tensor, "m 2"] | None
 ) -> UInt8[Tensor, "t 3 height width"]:
-    """Each state as a scatter over held-out data, in the square that holds the data and the last state."""
-    window = Window.around(states[-1] if reference is None else torch.cat([reference, states[-1]]))
+    """Each state as a scatter over held-out data, in the square that holds the first state, the last and the data."""
+    held = [states[0], states[-1]] if reference is None else [states[0], states[-1], reference]
+    window = max((Window.around(points) for points in held), key=lambda window: window.half)
     frames = []
     for state, title in zip(states, titles, strict=True):
         figure = Figure(figsize=(4.4, 4.6), dpi=110, layout="constrained")

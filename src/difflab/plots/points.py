@@ -15,7 +15,7 @@ from difflab.plots.save import save
 SAMPLES, DATA = "#c1272d", "#9aa5b1"
 MARGIN = 0.06  # of the longer side, around the points
 TAIL = 0.002  # the share of stray points on each side that does not widen the window
-DECADES = 6.0  # natural logarithms below the highest density at which the heat map ends
+DEPTH, PALE = 6.0, 3.0  # nats from the highest density to white, and to a blue too dark for what is drawn over it
 
 
 class Window(NamedTuple):
@@ -137,7 +137,7 @@ def over_density(
 ) -> None:
     """A heat map of a known log-density in nats, on `window.lattice(side)`, with samples over it."""
     top = float(np.max(log_density))
-    axes.imshow(log_density, cmap="Blues", vmin=top - DECADES, vmax=top, origin="lower", extent=window.extent)
+    axes.imshow(log_density, cmap="Blues", vmin=top - DEPTH, vmax=top + PALE, origin="lower", extent=window.extent)
     if samples is not None:
         dots(axes, samples, SAMPLES)
     window.frame(axes)

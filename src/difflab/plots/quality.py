@@ -11,7 +11,7 @@ def quality(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float], 
 
     Args:
         curves: by figure; x counts network calls for a sample.
-        floors: by figure, what real test images have.
+        floors: by figure, what real data of the test part has.
         path: of the PNG.
     """
     panels(curves, floors, "network calls for a sample", "quality of samples against network calls", path)

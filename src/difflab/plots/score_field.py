@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from difflab.plots.points import Window, over_density
 from difflab.plots.save import save
@@ -83,7 +84,7 @@ def score_fields(
         true: of the law at the noise level that the networks are asked about.
         learned: of the networks.
         log_density: of the same law, in nats, on the same places.
-        curves: one for each network.
+        curves: one for each network, or more.
         inside: log-density above which a place counts as inside; its level is drawn.
         path: of the PNG.
     """
@@ -129,7 +130,12 @@ def by_distance(axes: Axes, curves: Sequence[Errors]) -> None:
             curve.distance, curve.values, curve.errors, label=curve.name, color=colour, marker="o", ms=4, capsize=2.5
         )
     axes.axhline(1, color="0.35", ls="--", lw=1, label="no arrow at all")
-    axes.set(yscale="log", xlabel="distance from the nearest data point", ylabel="error / length of the true score")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_box_aspect(1)
+    axes.set(xlabel="distance from the nearest data point", ylabel="error / length of the true score")
     axes.set_title("by distance from the data", fontsize=11)
     axes.grid(color="0.92")
     axes.legend(fontsize=8)

@@ -47,7 +47,7 @@ def sweep_table(columns: Mapping[str, Mapping[str, Cell]], path: Path) -> None:
     for axes, (name, cells) in zip(panels, columns.items(), strict=True):
         for row, cell in enumerate(cells.values()):
             draw(axes, row, cell)
-        axes.set_xlabel(words(name), fontsize=9)
+        axes.set_xlabel(words(name).replace("bits_per_dim_", "bits/dim, "), fontsize=9)
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(color="0.92")
         axes.set_axisbelow(True)

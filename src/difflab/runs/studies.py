@@ -43,8 +43,8 @@ def study_of(config: Mapping[str, Any]) -> Study | None:
     Raises:
         ConfigError: for whatever its constructor refuses.
     """
-    node = config.get("study")
-    return build(node, "study", list(config["targets"])) if node else None
+    node = config.get("study") or {}
+    return build(node, "study", list(config["targets"])) if node.get("_target_") else None
 
 
 def name_of(study: Study) -> str:

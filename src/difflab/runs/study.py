@@ -19,7 +19,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     study = study_of(config)
     if study is None:
-        raise ConfigError("study: null; allowed are the options of configs/study, such as study=bound_terms")
+        raise ConfigError("study: none; allowed are the options of configs/study, such as study=bound_terms")
     if not cfg.runs:
         raise ConfigError("runs: null; allowed are a run folder, a sweep's folder, or a list of them [A,B]")
     given = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)

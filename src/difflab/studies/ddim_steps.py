@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -40,7 +40,8 @@ class DDIMSteps:
     """Frechet distance against steps for DDIM at each eta and for ancestral sampling with the forward variance.
 
     The last is the paper's sigma-hat: on a sub-grid its variance is 1 - abar_t / abar_s, that of q(x_t | x_s).
-    All variants start from the same noise, so that their differences are paired over the draws.
+    x0_hat is clipped as the options of the samplers say. All variants start from the same noise, so that their
+    differences are paired over the draws.
 
     Args:
         steps: network calls for a sample; all T of the chain are added.
@@ -104,7 +105,7 @@ class DDIMSteps:
                 drawn = space.of(lambda where, p=pictures: p[where], len(pictures), f"{variant}, {steps} steps")
                 each = [reference.distance(*moments(share)) for share in drawn.features.chunk(draws)]
                 rows.append(Row(variant, steps, each))
-        write(rows, folder / "ddim_steps.csv")
+        write(rows, folder)
         name = f"test/{Names.of(space.extractor).frechet}"
         quality({name: curves(rows)}, {name: floor}, folder / "ddim_steps.png")
         return {"ddim_steps/floor": floor} | figures(rows)
@@ -122,29 +123,41 @@ def curves(rows: Sequence[Row]) -> list[Curve]:
 
 
 def figures(rows: Sequence[Row]) -> dict[str, float]:
-    """Means with their errors, and how far each variant lies above the one before it in the paper's order."""
+    """Means with their errors, and how far each variant lies above those before it in the paper's order."""
     found = {}
     for row in rows:
         key = f"ddim_steps/{row.variant}_{row.steps}"
         found |= {key: fmean(row.distances)} | ({f"{key}_stderr": row.stderr} if len(row.distances) > 1 else {})
-    for steps in dict.fromkeys(row.steps for row in rows):
-        gaps = {f"{b}_above_{a}": gap for (a, b), gap in steps_up([row for row in rows if row.steps == steps]).items()}
-        adjusted = holm({name: gap.p for name, gap in gaps.items()})
-        for name, gap in gaps.items():
-            key = f"ddim_steps/{name}_{steps}"
-            told = {f"{key}_stderr": gap.stderr, f"{key}_p": adjusted[name]} if gap.p == gap.p else {}
-            found |= {key: gap.mean} | told
+    for steps, gaps in ordering(rows).items():
+        for (a, b), gap in gaps.items():
+            key = f"ddim_steps/{b}_above_{a}_{steps}"
+            found |= {key: gap.mean} | ({f"{key}_stderr": gap.stderr} if gap.stderr == gap.stderr else {})
     return found
 
 
-def steps_up(rows: Sequence[Row]) -> dict[tuple[str, str], Difference]:
-    """The paired difference of each variant to the one before it."""
-    return {(a.variant, b.variant): paired(b.distances, a.distances) for a, b in pairwise(rows)}
+def ordering(rows: Sequence[Row]) -> dict[int, dict[tuple[str, str], Difference]]:
+    """By steps and pair of variants, the paired difference of the later one in the paper's order to the earlier one.
+
+    p-values are adjusted for all pairs at those steps (Holm, 1979).
+    """
+    found = {}
+    for steps in dict.fromkeys(row.steps for row in rows):
+        own = [row for row in rows if row.steps == steps]
+        gaps = {(a.variant, b.variant): paired(b.distances, a.distances) for a, b in combinations(own, 2)}
+        adjusted = holm({pair: gap.p for pair, gap in gaps.items()})
+        found[steps] = {pair: gap._replace(p=adjusted[pair]) for pair, gap in gaps.items()}
+    return found
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """The distances of every draw as CSV."""
-    with path.open("w", newline="") as file:
+def write(rows: Sequence[Row], folder: Path) -> None:
+    """As CSV the distances of every draw, and the differences of all pairs."""
+    with (folder / "ordering.csv").open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["steps", "variant", "above", "difference", "stderr", "p_holm"])
+        for steps, gaps in ordering(rows).items():
+            for (a, b), gap in gaps.items():
+                table.writerow([steps, b, a, *(f"{value:.4g}" if value == value else "" for value in gap)])
+    with (folder / "ddim_steps.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["variant", "steps", "draw", "frechet_distance"])
         for row in rows:

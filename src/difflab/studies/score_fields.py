@@ -2,6 +2,8 @@
 
 import csv
 from collections.abc import Sequence
+from itertools import pairwise
+from math import exp, inf
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -27,11 +29,64 @@ TITLES = {"one": "learned with one noise level", "many": "learned with many"}
 Region = Bool[Tensor, " n"]
 
 
+class Level:
+    """The law of data with noise of one level, and what networks take its score for.
+
+    Args:
+        law: of the data.
+        sigma: of the noise, in units of the data.
+    """
+
+    def __init__(self, law: Mixture, sigma: float) -> None:
+        self.law, self.sigma = law, sigma
+
+    def at(self, y: Float[Tensor, "n 2"]) -> Marginal:
+        """y = x_0 + sigma eps."""
+        one = torch.ones(len(y), dtype=torch.float64)
+        return Marginal(one, self.sigma * one, -2 * (self.sigma * one).log())
+
+    def density(self, y: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+        """Its logarithm, in nats."""
+        return self.law.log_density(y, self.at(y))
+
+    def true(self, y: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
+        """The score."""
+        return self.law.score(y.double(), self.at(y))
+
+    def time(self, denoise: Denoiser) -> Float[Tensor, " 1"]:
+        """When a schedule has this noise.
+
+        Raises:
+            ConfigError: where it never does.
+        """
+        t = denoise.schedule.time(torch.tensor([self.sigma], dtype=torch.float64).log() * -2)
+        found = float((-denoise.schedule.marginal(t).log_snr / 2).exp())
+        if abs(found - self.sigma) > 1e-3 * self.sigma:
+            raise ConfigError(f"study.sigma: {self.sigma}; the nearest that this schedule has is {found:g}")
+        return t
+
+    def learned(self, run: Run, y: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
+        """The score of a network: x_t = alpha y, and the score in y is alpha times that in x_t."""
+        denoise = run.parts.denoiser
+        t = self.time(denoise).expand(len(y))
+        alpha = denoise.schedule.marginal(t).alpha[:, None].to(denoise.device)
+        said = denoise((alpha * y.to(denoise.device)).float(), t)
+        return (alpha * said.score.double()).cpu()
+
+    def error(self, run: Run, y: Float[Tensor, "n 2"]) -> tuple[float, float]:
+        """The relative error at these places, with its standard error as that of a ratio of means."""
+        true = self.true(y)
+        wrong, length = (self.learned(run, y) - true).norm(dim=1), true.norm(dim=1)
+        ratio = float(wrong.mean() / length.mean())
+        return ratio, float((wrong - ratio * length).std() / len(y) ** 0.5 / length.mean())
+
+
 class ScoreFields:
     """The true score of a noised mixture beside learned ones, and their errors in and out of its high-density region.
 
     Relative errors: the mean length of the error over the mean length of the true score, at places that are uniform
-    in the square of the picture.
+    in the square of the picture. Networks that know many levels are asked at their coarsest as well, where the noise
+    has been everywhere: it is the score that annealing begins with.
 
     Args:
         sigma: the noise level, in units of the data, at which all networks are asked.
@@ -57,98 +112,69 @@ class ScoreFields:
         self.sigma, self.share, self.points, self.edges = sigma, share, points, list(edges)
 
     def check(self, parts: Parts) -> None:
-        mixture(parts, "score_fields")
-        self.time(parts.denoiser)
-
-    def time(self, denoise: Denoiser) -> Tensor:
-        """The time of the noise level.
-
-        Raises:
-            ConfigError: where the schedule does not have it.
-        """
-        t = denoise.schedule.time(torch.tensor([self.sigma], dtype=torch.float64).log() * -2)
-        found = float((-denoise.schedule.marginal(t).log_snr / 2).exp())
-        if abs(found - self.sigma) > 1e-3 * self.sigma:
-            raise ConfigError(f"study.sigma: {self.sigma}; the nearest that this schedule has is {found:g}")
-        return t
+        Level(mixture(parts, "score_fields"), self.sigma).time(parts.denoiser)
 
     @torch.inference_mode()
     def __call__(self, runs: Sequence[Run], folder: Path) -> dict[str, float]:
-        law = mixture(runs[0].parts, "score_fields").cpu()
-        train = plane(runs[0].parts, "score_fields").train.points
+        parts = runs[0].parts
+        law, train = mixture(parts, "score_fields").cpu(), plane(parts, "score_fields").train.points
+        fine, groups = Level(law, self.sigma), grouped(runs)
         draws = torch.Generator().manual_seed(torch_seed(0, "score_fields"))
         exact = law.sample(EXACT, draws).float()
         window = Window.around(exact)
-        square = torch.rand(self.points, 2, generator=draws) * 2 - 1
-        x = torch.tensor([window.x, window.y]) + window.half * square
-        level = float(self.density(law, exact).quantile(1 - self.share))
-        inside = self.density(law, x) >= level
-        distance = torch.cat([torch.cdist(part, train).amin(1) for part in x.split(256)])
-        regions = {"inside": inside, "outside": ~inside}
-        classes = self.classes(distance)
+        x = torch.tensor([window.x, window.y]) + window.half * (torch.rand(self.points, 2, generator=draws) * 2 - 1)
+        edge = float(fine.density(exact).quantile(1 - self.share))
+        inside = fine.density(x) >= edge
+        classes = self.classes(torch.cat([torch.cdist(part, train).amin(1) for part in x.split(256)]))
 
         figures: dict[str, float] = {}
         table: list[tuple[str, str, float, float]] = []
         curves = []
-        groups = grouped(runs)
-        for name, own in groups.items():
-            for region, where in regions.items():
-                value, stderr = together([self.error(run, law, x[where]) for run in own])
+        for name, title, level, own in asked(groups, fine):
+            for region, where in {"inside": inside, "outside": ~inside}.items():
+                value, stderr = together([level.error(run, x[where]) for run in own])
                 key = f"score_fields/{name}_error_{region}"
                 figures |= {key: value, f"{key}_stderr": stderr}
                 table.append((name, region, value, stderr))
-            each = {middle: together([self.error(run, law, x[where]) for run in own]) for middle, where in classes}
+            each = {middle: together([level.error(run, x[where]) for run in own]) for middle, where in classes}
             table += [(name, f"distance {middle:g}", *pair) for middle, pair in each.items()]
             values, errors = zip(*each.values(), strict=True)
-            curves.append(Errors(TITLES[name], list(each), values, errors))
+            curves.append(Errors(title, list(each), values, errors))
         write(table, folder / "score_fields.csv")
         places = torch.from_numpy(window.lattice(PLACES)).reshape(-1, 2)
-        true = Field(f"true score, σ = {self.sigma:g}", self.on_grid(self.true(law, places)))
-        learned = [Field(TITLES[name], self.on_grid(self.learned(own[0], places))) for name, own in groups.items()]
-        density = self.density(law, places).reshape(PLACES, PLACES).numpy()
-        score_fields(true, learned, density, curves, window, level, folder / "score_fields.png")
+        learned = [Field(TITLES[name], grid(fine.learned(own[0], places))) for name, own in groups.items()]
+        true = Field(f"true score, σ = {self.sigma:g}", grid(fine.true(places)))
+        density = fine.density(places).reshape(PLACES, PLACES).numpy()
+        score_fields(true, learned, density, curves, window, edge, folder / "score_fields.png")
         return figures
-
-    def at(self, x: Float[Tensor, "n 2"]) -> Marginal:
-        """Data with the noise of the level."""
-        one = torch.ones(len(x), dtype=torch.float64)
-        return Marginal(one, self.sigma * one, -2 * (self.sigma * one).log())
-
-    def density(self, law: Mixture, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        """Of the noised law, in nats."""
-        return law.log_density(x, self.at(x))
-
-    def true(self, law: Mixture, y: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
-        """The score of the noised law."""
-        return law.score(y.double(), self.at(y))
-
-    def learned(self, run: Run, y: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
-        """What the network of a run takes it for: x_t = alpha y, and the score in y is alpha times that in x_t."""
-        denoise = run.parts.denoiser
-        t = self.time(denoise).expand(len(y))
-        alpha = denoise.schedule.marginal(t).alpha[:, None].to(denoise.device)
-        said = denoise((alpha * y.to(denoise.device)).float(), t)
-        return (alpha * said.score.double()).cpu()
-
-    def error(self, run: Run, law: Mixture, y: Float[Tensor, "n 2"]) -> tuple[float, float]:
-        """The relative error at these places, with its standard error as a ratio of means."""
-        true = self.true(law, y)
-        wrong, length = (self.learned(run, y) - true).norm(dim=1), true.norm(dim=1)
-        ratio = float(wrong.mean() / length.mean())
-        return ratio, float((wrong - ratio * length).std() / len(y) ** 0.5 / length.mean())
 
     def classes(self, distance: Float[Tensor, " n"]) -> list[tuple[float, Region]]:
         """The middle of each class of distance that holds places, and which ones."""
         found = []
-        for low, high in zip(self.edges, self.edges[1:], strict=False):
+        for low, high in pairwise(self.edges):
             where = (distance >= low) & (distance < high)
             if where.sum() > 1:
                 found.append((float(distance[where].mean()), where))
         return found
 
-    def on_grid(self, vectors: Float[Tensor, "n 2"]) -> Float[np.ndarray, "side side 2"]:
-        """Row by row, as a picture wants them."""
-        return vectors.reshape(PLACES, PLACES, 2).double().numpy()
+
+def grid(vectors: Float[Tensor, "n 2"]) -> Float[np.ndarray, "side side 2"]:
+    """Row by row, as a picture wants them."""
+    return vectors.reshape(PLACES, PLACES, 2).double().numpy()
+
+
+def asked(groups: dict[str, list[Run]], fine: Level) -> list[tuple[str, str, Level, list[Run]]]:
+    """Name, title, level and runs of each curve."""
+    found = [(name, TITLES[name], fine, own) for name, own in groups.items()]
+    if "many" in groups:
+        schedule = groups["many"][0].parts.denoiser.schedule
+        log_snr = float(schedule.marginal(torch.tensor(1.0, dtype=torch.float64)).log_snr)
+        if log_snr > -inf:
+            coarsest = Level(fine.law, exp(-log_snr / 2))
+            found.append(
+                ("many_coarsest", f"{TITLES['many']}, asked at σ = {coarsest.sigma:g}", coarsest, groups["many"])
+            )
+    return found
 
 
 def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:

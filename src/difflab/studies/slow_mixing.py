@@ -26,7 +26,7 @@ from difflab.studies.plane import mixture
 NEARLY_NONE = 0.01  # of the finest level: noise at which the score is that of the data
 PLACES = 161  # along a side of the heat map
 SHOWN = 2000  # points in a panel
-ABOVE = 3.9  # standard deviations, from the middle of a mode to its share in the picture
+BESIDE = 3.3  # standard deviations, from the middle of a mode to where its share is written
 
 
 class Drawn(NamedTuple):
@@ -150,14 +150,14 @@ def picture(law: Mixture, drawn: Sequence[Drawn], path: Path) -> None:
     density = law.log_density(places, Marginal(one, tiny * one, -2 * torch.log(tiny * one))).reshape(PLACES, PLACES)
     panels = []
     light = int(law.weights.argmin())
+    width = law.variances.amax(1).sqrt().clamp(min=max(one.spread for one in drawn))
+    inwards = torch.where(law.means[:, 1] > window.y, -1.0, 1.0)
+    beside_modes = torch.stack([law.means[:, 0], law.means[:, 1] + BESIDE * inwards * width], 1).tolist()
     for row in drawn:
         error = float(binomial_stderr(row.shares, len(row.samples))[light])
-        heights = law.means[:, 1] + ABOVE * law.variances.amax(1).sqrt().clamp(min=row.spread)
-        notes = [
-            (float(x), float(y), f"{100 * float(share):.1f}%")
-            for (x, _), y, share in zip(law.means, heights, row.shares, strict=True)
-        ]
-        title = f"{row.title}\nlight mode: {100 * float(row.shares[light]):.1f} ± {100 * error:.1f}%"
+        shares = row.shares.tolist()
+        notes = [(x, y, f"{100 * share:.1f}%") for (x, y), share in zip(beside_modes, shares, strict=True)]
+        title = f"{row.title}\nlighter mode: {100 * float(row.shares[light]):.1f} ± {100 * error:.1f}%"
         panels.append(Panel(title, row.samples[:SHOWN], notes))
     beside(panels, density.numpy(), window, path)
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from math import inf, nan
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K")
 
 
 class Difference(NamedTuple):
@@ -44,9 +46,9 @@ def by_errors(a: float, b: float, stderr_a: float, stderr_b: float) -> Differenc
     return Difference(a - b, stderr, 2 * float(stats.norm.sf(z)))
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[K, float]) -> dict[K, float]:
     """p-values of several questions asked at once, adjusted (Holm, 1979); nan stays and is not counted."""
-    asked = sorted((value, name) for name, value in p.items() if value == value)
+    asked = sorted(((value, name) for name, value in p.items() if value == value), key=lambda pair: pair[0])
     adjusted, least = dict.fromkeys(p, nan), 0.0
     for rank, (value, name) in enumerate(asked):
         least = max(least, min(1.0, (len(asked) - rank) * value))

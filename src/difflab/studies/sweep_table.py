@@ -1,8 +1,7 @@
 """The variants of a sweep beside each other: means over seeds, intervals, and what cannot be told from the best."""
 
-import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
@@ -14,9 +13,9 @@ from difflab.runs.assemble import Parts
 from difflab.runs.comparison import settings
 from difflab.runs.load import Run
 from difflab.studies.statistics import by_errors, holm, interval, paired
+from difflab.studies.sweep_text import markdown, write
 
 SEED, NAMES = "seed", ("name", "outputs", "tags")  # what says which run it is, not what was tried
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -139,48 +138,3 @@ def error_of(jobs: Sequence[Job], metric: str) -> float | None:
     """The standard error of a variant's mean by those of its runs' own figures; None where they say none."""
     errors = [job.figures[f"{metric}_stderr"] for job in jobs if f"{metric}_stderr" in job.figures]
     return sum(e**2 for e in errors) ** 0.5 / len(errors) if errors and len(errors) == len(jobs) else None
-
-
-def write(columns: Mapping[str, Mapping[str, Cell]], path: Path) -> None:
-    """Every number as CSV, a line for each variant and figure."""
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["variant", "metric", "mean", "interval", "n", "best", "p_holm", "errors", "values"])
-        for metric, cells in columns.items():
-            for variant, cell in cells.items():
-                numbers = ("" if value != value else f"{value:.6g}" for value in (cell.mean, cell.interval))
-                p, kind = "" if cell.p != cell.p else f"{cell.p:.3g}", "runs" if cell.by_own else "seeds"
-                each = " ".join(f"{value:.6g}" for value in cell.values)
-                table.writerow([variant, metric, *numbers, len(cell.values), int(cell.best), p, kind, each])
-
-
-def markdown(columns: Mapping[str, Mapping[str, Cell]]) -> str:
-    """The table to read: the best in bold, a star where it cannot be told from the best."""
-    variants = list(dict.fromkeys(variant for cells in columns.values() for variant in cells))
-    lines = [["variant", *columns], *([v, *(shown(cells[v]) for cells in columns.values())] for v in variants)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    lines.insert(1, ["-" * width for width in widths])
-    body = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    return "\n".join([*body, "", *notes(columns)]) + "\n"
-
-
-def shown(cell: Cell) -> str:
-    """mean ± interval (n)."""
-    if not cell.values:
-        return ""
-    text = f"{cell.mean:.4g}" + (f" ± {cell.interval:.2g}" if len(cell.values) > 1 else "") + f" ({len(cell.values)})"
-    if cell.best:
-        return f"**{text}**"
-    return text + (" *" if cell.p > LEVEL else "") + ("?" if cell.p != cell.p else "") + ("†" if cell.by_own else "")
-
-
-def notes(columns: Mapping[str, Mapping[str, Cell]]) -> Iterator[str]:
-    """What the marks mean, of those that are there."""
-    cells = [cell for each in columns.values() for cell in each.values() if cell.values]
-    yield "Mean over seeds ± 95% t-interval (number of runs); bold: the best mean of its column."
-    if any(cell.p > LEVEL for cell in cells):
-        yield "\\* not told from the best: paired differences over shared seeds, Student's t, Holm at 5%."
-    if any(cell.by_own for cell in cells):
-        yield "† fewer than two seeds in common: told by the standard errors of the runs' own figures."
-    if any(cell.p != cell.p and not cell.best for cell in cells):
-        yield "? no errors to tell it by."
