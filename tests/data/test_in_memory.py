@@ -6,7 +6,8 @@ import torch
 from lightning import LightningModule, Trainer
 
 from difflab.data import Images, InMemory, Scaling
-from difflab.data.in_memory import Gather, Order, Share, Split
+from difflab.data.batches import Gather, Order, Share
+from difflab.data.in_memory import Split
 from difflab.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import ks_2samp
 
 from difflab.data import PointData
-from difflab.data.in_memory import Order
+from difflab.data.batches import Order
 from difflab.errors import ConfigError
 from tests.conftest import composed, options
 from tests.data.point_sets import point_set

@@ -1,11 +1,12 @@
 """Data sets, each with its shape, classes, levels, scaling, split and licence."""
 
+from difflab.data.batches import Batch
 from difflab.data.checkerboard import Checkerboard
 from difflab.data.digits import Digits
 from difflab.data.gaussian_mixture import GaussianMixture
 from difflab.data.image_data import ImageData, Images
 from difflab.data.image_folder import ImageFolder
-from difflab.data.in_memory import Batch, InMemory
+from difflab.data.in_memory import InMemory
 from difflab.data.largest_distance import largest_distance
 from difflab.data.noisy_curves import SwissRoll, TwoMoons
 from difflab.data.pinwheel import Pinwheel

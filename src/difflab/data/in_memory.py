@@ -1,20 +1,18 @@
 """What a data set is to the rest of the code: parts in memory, and batches that depend on nothing but seed and step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from hashlib import blake2b
 from math import ceil
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
-import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
+from difflab.data.batches import Gather, Order, Share
 from difflab.data.scaling import Plain, Scaling
 from difflab.distributions import Distribution
 from difflab.errors import ConfigError
-from difflab.randomness import stream
 
 
 class Part(Protocol):
@@ -47,31 +45,6 @@ class Split(NamedTuple, Generic[P]):
     val: P
     test: P
     reference: P
-
-
-class Batch(NamedTuple):
-    """A rank's share of one global batch: examples and where they stand, for the random streams.
-
-    Attributes:
-        values: [n, *shape]: levels (uint8) of images, points (float32).
-        step: number of the global batch since the start of training.
-        first: index of this share's first example in the global batch.
-        total: examples in the global batch.
-    """
-
-    values: Tensor
-    step: int
-    first: int
-    total: int
-
-
-class Share(NamedTuple):
-    """What a sampler asks of `Gather`: these examples, as the share of a batch that begins at `first` of `total`."""
-
-    step: int
-    indices: list[int]
-    first: int
-    total: int
 
 
 class InMemory(LightningDataModule, ABC, Generic[P]):
@@ -184,41 +157,3 @@ class InMemory(LightningDataModule, ABC, Generic[P]):
             first, last = (stop - start) * rank // ranks, (stop - start) * (rank + 1) // ranks
             shares.append(Share(b, list(range(start + first, start + last)), first, stop - start))
         return DataLoader(Gather(self.val.values, None), sampler=shares, batch_size=None)
-
-
-class Order(Sampler[Share]):
-    """One rank's shares: epoch after epoch of permutations, each a function of (seed, epoch).
-
-    The examples left over at the end of an epoch that do not fill a batch wait for another permutation.
-    """
-
-    def __init__(self, examples: int, batch_size: int, seed: int, start: int, rank: int, ranks: int) -> None:
-        self.examples, self.batch_size, self.seed, self.start = examples, batch_size, seed, start
-        share = batch_size // ranks
-        self.first, self.stop = rank * share, (rank + 1) * share
-
-    def __iter__(self) -> Iterator[Share]:
-        a_epoch = self.examples // self.batch_size
-        step = self.start
-        while True:
-            epoch, batch = divmod(step, a_epoch)
-            order = stream(self.seed, "order", epoch).permutation(self.examples)
-            for b in range(batch, a_epoch):
-                whole = order[b * self.batch_size : (b + 1) * self.batch_size]
-                yield Share(step, whole[self.first : self.stop].tolist(), self.first, self.batch_size)
-                step += 1
-
-
-class Gather(Dataset[Batch]):
-    """Whole batches from a tensor in memory, mirrored by coins that are a function of (seed, step, index)."""
-
-    def __init__(self, values: Tensor, flip_seed: int | None) -> None:
-        self.values, self.flip_seed = values, flip_seed
-
-    def __getitem__(self, share: Share) -> Batch:
-        values = self.values[share.indices]
-        if self.flip_seed is not None:
-            coins = stream(self.flip_seed, "flip", share.step).random(share.total)[share.first :][: len(values)]
-            mirrored = torch.from_numpy(coins < 0.5)
-            values[mirrored] = values[mirrored].flip(-1)
-        return Batch(values, share.step, share.first, share.total)

@@ -41,7 +41,7 @@ def estimates(names: Sequence[str], panels: Mapping[str, Mapping[str, Rows]], ti
         axes.grid(color="0.92")
         axes.set_axisbelow(True)
         if any(series):
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     places[0].invert_yaxis()
     figure.suptitle(f"{title} (± one standard error)", fontsize=11)
     save(figure, path)
