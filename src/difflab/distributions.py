@@ -30,6 +30,8 @@ class Distribution(nn.Module, ABC):
     def log_density(self, x: Float[Tensor, "batch *shape"], at: Marginal) -> Float[Tensor, " batch"]:
         """log q(x_t = x) in nats, all dimensions together, float64."""
 
+    least_variance: float = 0.0  # of x_0, in the direction and in the mode where it is least; 0 where nothing is known
+
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n *shape"]:
         """Draws of x_0, independent of each other."""
@@ -80,6 +82,7 @@ class Mixture(Distribution):
         self.register_buffer("weights", weights / weights.sum(), persistent=False)
         self.register_buffer("means", means.flatten(1), persistent=False)
         self.register_buffer("variances", torch.stack([variances for variances, _ in spectra]), persistent=False)
+        self.least_variance = float(self.variances.min())
         full = None if identity is None else torch.stack([a for a in axes if a is not None])
         self.register_buffer("axes", full, persistent=False)
 

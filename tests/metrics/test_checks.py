@@ -26,12 +26,12 @@ def good():
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_no_images_are_refused(name, good):
+def test_no_rows_are_refused(name, good):
     EVERY[name](good, good)
-    with pytest.raises(ConfigError, match=r"metrics\.samples: 0 images"):
+    with pytest.raises(ConfigError, match=r"metrics\.samples: 0 rows"):
         EVERY[name](good[:0], good)
     if name in PAIRS:
-        with pytest.raises(ConfigError, match=r"metrics\.samples: 0 images"):
+        with pytest.raises(ConfigError, match=r"metrics\.samples: 0 rows"):
             EVERY[name](good, good[:0])
 
 
@@ -40,9 +40,9 @@ def test_no_images_are_refused(name, good):
 def test_what_is_not_finite_is_refused_by_its_number(name, good, value):
     bad = good.clone()
     bad[[17, 30], 0] = value
-    with pytest.raises(ConfigError, match=r"^features: 2 of the 60 images .*image 17; .*$") as refused:
+    with pytest.raises(ConfigError, match=r"^metrics: 2 of the 60 rows .*row 17; .*$") as refused:
         EVERY[name](bad, good)
     assert "\n" not in str(refused.value)
     if name in PAIRS:
-        with pytest.raises(ConfigError, match=r"image 17;"):
+        with pytest.raises(ConfigError, match=r"row 17;"):
             EVERY[name](good, bad)

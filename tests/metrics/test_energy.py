@@ -88,9 +88,9 @@ def test_ties_count_against_a_difference():
 
 
 def test_what_has_no_distance_is_refused():
-    with pytest.raises(ConfigError, match=r"not finite, .* first is image 3"):
+    with pytest.raises(ConfigError, match=r"not finite, .* first is row 3"):
         energy_distance(torch.full((5, 2), 1.0).index_fill(0, torch.tensor([3]), torch.nan), normal(5, 2, 0))
-    with pytest.raises(ConfigError, match=r"0 images among the reference"):
+    with pytest.raises(ConfigError, match=r"0 rows among the reference"):
         energy_distance(normal(5, 2, 0), torch.zeros(0, 2))
     with pytest.raises(ConfigError, match=r"metrics\.permutations: 0; allowed are whole numbers from 1"):
         energy_p_value(normal(5, 2, 0), normal(5, 2, 0), 0, 0)

@@ -118,7 +118,7 @@ def test_more_images_than_a_batch_are_counted_through(features, monkeypatch):
     monkeypatch.setattr("difflab.metrics.frechet.BATCH", 64)
     torch.testing.assert_close(moments(features)[1], features.double().T.cov(), rtol=1e-9, atol=1e-9)
     features[[400, 450], 3] = torch.nan
-    with pytest.raises(ConfigError, match=r"2 of the 500 images .*image 400;"):
+    with pytest.raises(ConfigError, match=r"2 of the 500 rows .*row 400;"):
         moments(features)
 
 

@@ -131,7 +131,7 @@ def test_other_samplers_are_left_as_they_are(digits, cache, name):
     config = config_of(*typed)
     result = filled(config, digits, cache, typed, CHOICES | {"sampler": name})
     assert (result["sampler"] == config["sampler"]) == (name != "langevin")
-    assert result["schedule"]["L"] is not None
+    assert (result["schedule"]["L"] is None) == (name != "langevin")
 
 
 def test_without_auto_nothing_changes(digits, cache, capsys):

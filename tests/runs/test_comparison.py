@@ -10,6 +10,14 @@ from difflab.runs import comparison
 from difflab.runs.comparison import Point
 
 RUN = Path("run")
+MAIN_OF_POINTS = (
+    *("energy_distance", "sliced_wasserstein", "energy_p_value", "sliced_wasserstein_p_value"),
+    *("nll_of_samples", "nll"),
+)
+DETAILS_OF_POINTS = (
+    *(f"{name}_{end}" for name in ("energy_distance", "sliced_wasserstein") for end in ("floor", "floor_stderr")),
+    *(f"nll_{end}" for end in ("stderr", "points", "calls", "floor", "of_samples_stderr", "of_samples_floor")),
+)
 
 
 def point(*overrides, **figures):
@@ -48,6 +56,27 @@ def test_the_main_figures_are_bits_and_the_distance_itself(grid):
     assert comparison.main_figures(grid) == ["test/bits_per_dim", "test/fd_classifier"]
     assert comparison.main_figures([point(fid=1.0, fid_infinity=0.9, kid=0.1, network_calls=3)]) == ["test/fid"]
     assert comparison.floors(grid) == {"test/fd_classifier": 1.5}
+
+
+def test_the_main_figures_of_points_are_distances_their_p_values_and_densities():
+    figures = dict.fromkeys(MAIN_OF_POINTS, 1.0) | dict.fromkeys(DETAILS_OF_POINTS, 2.0)
+    points = [point(f"sampler.steps={n}", network_calls=n, mode_weight_0=0.2, **figures) for n in (10, 20)]
+    assert comparison.main_figures(points) == [f"test/{name}" for name in MAIN_OF_POINTS]
+    assert list(comparison.by_calls(points)) == ["test/energy_distance", "test/sliced_wasserstein"]
+    assert comparison.floors(points)["test/nll_of_samples"] == 2.0
+
+
+def test_details_of_bits_per_dimension_are_no_columns_of_their_own():
+    """Every name that an evaluation of images gives, whichever its likelihood."""
+    parts = ("prior", "diffusion", "decoder", "calls", "images", "stderr", "stderr_images", "forward_unclipped")
+    truncated = ("truncated", *(f"truncated_{end}" for end in ("stderr", "step", "time", "width", "calls")))
+    bits = {f"bits_per_dim_{end}": 1.0 for end in (*parts, *truncated, "continuous_clipped", "learned_clipped")}
+    frechet = {f"fid_{end}": 1.0 for end in ("draws", "at_floor", "floor_samples", "infinity_stderr", "infinity")}
+    assert comparison.main_figures([point(bits_per_dim=1.0, fid=1.0, **bits, **frechet)]) == [
+        "test/bits_per_dim",
+        "test/fid",
+    ]
+    assert comparison.main_figures([point(fid_infinity=1.0, fid_infinity_samples=9)]) == ["test/fid_infinity"]
 
 
 def test_a_curve_for_each_choice_of_the_other_settings_by_rising_calls(grid):

@@ -1,5 +1,6 @@
 """Training by two processes, started as users start it."""
 
+import csv
 import json
 import os
 import sys
@@ -61,6 +62,29 @@ def test_two_processes_share_what_the_losses_have_been(tmp_path):
     assert torch.equal(saved[0]["times.seen"], saved[1]["times.seen"])
     torch.testing.assert_close(saved[0]["times.losses"], saved[1]["times.losses"], rtol=1e-4, atol=1e-4)
     assert not torch.equal(saved[0]["times.losses"], saved[1]["times.losses"])  # it was two processes
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_directions_of_one(tmp_path):
+    """Sliced score matching: every example has the same random directions, whoever computes it."""
+    options = ("loss=sliced_vr", "trainer.log_every_n_steps=1")
+    code, text = train(*options, folder=tmp_path)
+    assert code == 0, text
+    alone = run_folder(tmp_path)
+    child = shell(["train.py", *SMALL, *TWO, *options, "name=two"], tmp_path)
+    _, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stderr
+    (together,) = (tmp_path / "outputs" / "runs" / "two").iterdir()
+    losses = []
+    for run in (alone, together):
+        with (run / "metrics.csv").open() as file:
+            losses.append([float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]])
+    assert len(losses[0]) == 12
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    saved = [
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (alone, together)
+    ]
+    assert not all(torch.equal(weight, saved[1][name]) for name, weight in saved[0].items())  # it was two processes
 
 
 @pytest.mark.slow

@@ -82,8 +82,9 @@ def test_interrupted_run_ends_with_the_same_bits(tmp_path, whole, where, step, s
         ("loss=uncertainty", "times=weighted"),
         ("schedule=learned", "schedule.width=8"),
         ("loss=hybrid",),
+        ("loss=sliced_vr",),
     ],
-    ids=["history of losses", "learned weight", "learned schedule", "learned variance"],
+    ids=["history of losses", "learned weight", "learned schedule", "learned variance", "random directions"],
 )
 def test_whatever_a_choice_learns_or_remembers_goes_on(tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"

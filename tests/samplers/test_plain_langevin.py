@@ -13,8 +13,8 @@ LINEAR = Linear(1000, beta_first=1e-4, beta_last=0.02)
 LADDER = Geometric(0.5, 8.0, 5)
 
 
-def plain(steps, step_size, sigma=None, start=None, denoise=False, sigma_data=None):
-    return PlainLangevin(False, steps, step_size, sigma, start, denoise, sigma_data)
+def plain(steps, step_size, sigma=None, start=None, denoise=False, least_variance=0.0):
+    return PlainLangevin(False, steps, step_size, sigma, start, denoise, least_variance)
 
 
 def noise_of(*shape, seed=0):
@@ -60,7 +60,7 @@ def test_modes_keep_the_share_that_the_start_gave_them():
     mixture = Mixture([0.2, 0.8], [[-5.0, -5.0], [5.0, 5.0]], [1.0, 1.0])
     schedule = Geometric(0.01, 20.0, None)
     denoise = Denoiser(Oracle(mixture, Eps()), schedule, Eps())
-    x = plain(150, 0.1, start=8.0).sample(denoise, schedule, noise_of(2000, 2))
+    x = plain(150, 0.1, start=8.0, least_variance=1.0).sample(denoise, schedule, noise_of(2000, 2))
     assert 0.44 < float((x.sum(1) < 0).double().mean()) < 0.53
     assert (x.sum(1).abs() > 4).double().mean() > 0.9
 
@@ -75,14 +75,28 @@ def test_steps_that_diverge_are_refused():
     """The distance from the mean is multiplied by 1 - eps/(2 (s^2 + sd^2)): it grows from eps = 4 (s^2 + sd^2) on."""
     most = 4 * (0.25 + 0.64)
     with pytest.raises(ValueError, match=r"sampler\.step_size: 3\.6; allowed are numbers below .* = 3\.56, .* diverge"):
-        plain(5, 3.6, sigma_data=0.8).calls(LADDER)
-    assert plain(5, 3.5, sigma_data=0.8, denoise=True).calls(LADDER) == 6
+        plain(5, 3.6, least_variance=0.64).calls(LADDER)
+    assert plain(5, 3.5, least_variance=0.64, denoise=True).calls(LADDER) == 6
     for eps, grows in ((0.99 * most, False), (1.01 * most, True)):
         start = torch.full((1, 1), 2.0, dtype=torch.float64)
-        x = plain(300, eps).sample(
+        x = plain(300, eps, least_variance=9.0).sample(
             gaussian_denoiser(LADDER, 0.0, 0.8), LADDER, lambda: torch.zeros(1, 1, dtype=torch.float64), start=start
         )
         assert (float(x.abs()) > 2) == grows
+
+
+def test_the_least_variance_of_a_mode_decides():
+    """Two narrow modes far apart: their spread together says nothing of where steps diverge."""
+    law = Mixture([0.2, 0.8], [[-5.0, -5.0], [5.0, 5.0]], [1.0, 1.0])
+    assert law.least_variance == 1.0
+    schedule = Geometric(0.01, 20.0, None)
+    denoise = Denoiser(Oracle(law, Eps()), schedule, Eps())
+    with pytest.raises(ValueError, match=r"sampler\.step_size: 4\.5; allowed are numbers below .* = 4\.0004"):
+        plain(5, 4.5, least_variance=law.least_variance).calls(schedule)
+    calm, wild = (
+        plain(200, eps, start=8.0, least_variance=9.0).sample(denoise, schedule, noise_of(100, 2)) for eps in (3.0, 4.5)
+    )
+    assert calm.abs().max() < 50 < wild.nan_to_num(1e9, 1e9, -1e9).abs().max()
 
 
 @pytest.mark.parametrize("change", ["sigma=9.0", "sigma=0.4"])
@@ -91,7 +105,7 @@ def test_levels_that_the_schedule_does_not_have_are_refused(change):
         option("sampler", "plain_langevin", f"sampler.{change}").calls(LADDER)
 
 
-@pytest.mark.parametrize("change", ["steps=0", "steps=null", "step_size=0.0", "step_size=null", "start=-1.0"])
+@pytest.mark.parametrize("change", ["steps=0", "steps=null", "step_size=0.0", "start=-1.0"])
 def test_what_it_needs(change):
     field, value = change.split("=")
     value = value.replace("null", "None")

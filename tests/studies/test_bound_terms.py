@@ -32,7 +32,7 @@ def exact(run, images):
 
 def test_a_run_with_a_fixed_variance_is_asked_for_both(runs, tmp_path):
     study = BoundTerms(images=5, batch=64)
-    study.check(runs[0].parts)
+    study.check(runs[0].parts, runs[0].config)
     found, known = study(runs[:1], tmp_path), exact(runs[0], 5)
     assert {key for key in found if not key.endswith("_stderr")} == {
         f"bound_terms/{variance}_{part}" for variance in ("forward", "posterior") for part in PARTS
@@ -73,6 +73,6 @@ def test_several_runs_with_a_variance_are_told_apart_by_their_number(runs, tmp_p
 
 def test_what_cannot_be_asked_is_refused(runs):
     with pytest.raises(ConfigError, match="images: 361; allowed are 2 to 360"):
-        BoundTerms(images=361, batch=64).check(runs[0].parts)
+        BoundTerms(images=361, batch=64).check(runs[0].parts, runs[0].config)
     with pytest.raises(ConfigError, match="images: 1"):
         BoundTerms(images=1, batch=64)

@@ -54,7 +54,7 @@ def test_a_single_draw_has_no_error():
 @pytest.mark.slow
 def test_the_study_on_a_run(run, tmp_path):
     study = DDIMSteps(**SETTINGS)
-    study.check(run.parts)
+    study.check(run.parts, run.config)
     found = study([run], tmp_path)
     space = FeatureSpace(run.parts.extractor, run.parts.data, cache_folder(run.config["cache"]))
     space.prepare(run.parts.denoiser.device)
@@ -106,7 +106,7 @@ def test_the_forward_variant_is_the_papers_generation_with_sigma_hat(run):
 )
 def test_what_cannot_be_asked_of_a_run_is_refused_before(run, changed, message):
     with pytest.raises(ConfigError, match=message):
-        DDIMSteps(**SETTINGS | changed).check(run.parts)
+        DDIMSteps(**SETTINGS | changed).check(run.parts, run.config)
 
 
 @pytest.mark.parametrize(

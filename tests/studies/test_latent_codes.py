@@ -73,7 +73,7 @@ def asked(tmp_path_factory):
     assert code == 0, text
     run = load_run(run_folder(folder))
     study = LatentCodes(**SETTINGS)
-    study.check(run.parts)
+    study.check(run.parts, run.config)
     return study([run], folder), folder, run
 
 
@@ -118,7 +118,7 @@ def test_strips_begin_and_end_with_what_the_codes_decode_to(asked):
 )
 def test_what_cannot_be_asked_of_a_run_is_refused_before(asked, changed, message):
     with pytest.raises(ConfigError, match=message):
-        LatentCodes(**SETTINGS | changed).check(asked[2].parts)
+        LatentCodes(**SETTINGS | changed).check(asked[2].parts, asked[2].config)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class TestSwissRoll:
     def asked(self, folder, law):
         study = SwissRoll(times=[0.5], samples=300, permutations=99, floors=3)
         one = run(folder, *self.OVERRIDES, law=law)
-        study.check(one.parts)
+        study.check(one.parts, one.config)
         return study([one], folder)
 
     @pytest.mark.slow
@@ -76,10 +76,11 @@ class TestSwissRoll:
     def test_images_and_more_samples_than_there_are_points_are_refused(self, tmp_path):
         study = SwissRoll(times=[0.5], samples=1001, permutations=99, floors=3)
         with pytest.raises(ConfigError, match=r"study.samples: 1001; allowed are 2 to data.test_size = 1000"):
-            study.check(run(tmp_path, *self.OVERRIDES).parts)
+            one = run(tmp_path, *self.OVERRIDES)
+            study.check(one.parts, one.config)
         config = OmegaConf.to_container(composed("name=test", "model=mlp"), resolve=True)
         with pytest.raises(ConfigError, match="swiss_roll draws points of the plane"):
-            study.check(assemble(config))
+            study.check(assemble(config), config)
         with pytest.raises(ConfigError, match=r"study.times"):
             SwissRoll(times=[0.5, 0.2], samples=10, permutations=9, floors=3)
 
@@ -88,7 +89,7 @@ class TestSlowMixing:
     def asked(self, folder, samples, *overrides):
         study = SlowMixing(samples=samples, step_size=0.1, seed=0)
         one = run(folder, "experiment=slow_mixing", *overrides, law=MIXTURE)
-        study.check(one.parts)
+        study.check(one.parts, one.config)
         return study([one], folder)
 
     def test_annealing_finds_the_weights_and_langevin_alone_does_not(self, tmp_path):
@@ -121,9 +122,11 @@ class TestSlowMixing:
     def test_other_laws_and_samplers_are_refused(self, tmp_path):
         study = SlowMixing(samples=10, step_size=0.1, seed=0)
         with pytest.raises(ConfigError, match="needs the exact score of a mixture"):
-            study.check(run(tmp_path, "experiment=slow_mixing", "data=two_moons").parts)
+            one = run(tmp_path, "experiment=slow_mixing", "data=two_moons")
+            study.check(one.parts, one.config)
         with pytest.raises(ConfigError, match=r"sampler: ddim; .*allowed is langevin"):
-            study.check(run(tmp_path, "data=gaussian_mixture", "sampler=ddim").parts)
+            one = run(tmp_path, "data=gaussian_mixture", "sampler=ddim")
+            study.check(one.parts, one.config)
         with pytest.raises(ConfigError, match=r"study.step_size: 0"):
             SlowMixing(samples=10, step_size=0, seed=0)
 
@@ -138,7 +141,7 @@ class TestScoreFields:
             run(tmp_path, "experiment=score_fields", "times=uniform", law=MIXTURE),
         ]
         for one in runs:
-            self.STUDY.check(one.parts)
+            self.STUDY.check(one.parts, one.config)
         found = self.STUDY(runs, tmp_path)
         for region in ("inside", "outside"):
             assert found[f"score_fields/one_error_{region}"] == pytest.approx(1, abs=1e-6)
@@ -162,6 +165,6 @@ class TestScoreFields:
     def test_a_level_that_the_schedule_does_not_have_is_refused(self, tmp_path):
         one = run(tmp_path, "experiment=score_fields", "times=uniform")
         with pytest.raises(ConfigError, match=r"study.sigma: 0.01; the nearest that this schedule has is 0.1"):
-            ScoreFields(sigma=0.01, share=0.95, points=400, edges=[0, 1]).check(one.parts)
+            ScoreFields(sigma=0.01, share=0.95, points=400, edges=[0, 1]).check(one.parts, one.config)
         with pytest.raises(ConfigError, match=r"study.edges"):
             ScoreFields(sigma=0.1, share=0.95, points=400, edges=[1, 2])

@@ -3,24 +3,63 @@
 import csv
 import json
 from statistics import stdev
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from difflab.errors import ConfigError
+from difflab.losses import Noised, Rademacher, Sliced
 from difflab.plots.losses import Losses
-from difflab.studies.sliced_noise import SlicedNoise, bound_of, noise_of, read
+from difflab.process import diffuse
+from difflab.schedules import Geometric
+from difflab.studies.sliced_noise import SlicedNoise, bound_of, read, scale_of
+from difflab.times import OneLevel
 from tests.studies.trained import script
 
 
-def test_no_score_of_noisy_data_does_better_than_the_bound():
-    """On data without any spread the best score, -(x - x0)/sigma^2, reaches it."""
-    sigma = 0.3
-    x = sigma * torch.randn(200_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    loss = -1 / sigma**2 + 0.5 * (x / sigma**2).square().mean()
-    assert bound_of(sigma) == pytest.approx(float(loss), rel=0.01)
-    assert bound_of(0.0) is None
+class Best(nn.Module):
+    """What knows that all data is 0 with noise on it: its score is -x / noise^2, at every t."""
+
+    def __init__(self, noise):
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, x, t):
+        return SimpleNamespace(score=-x / self.noise**2)
+
+
+def settings(times, power=2.0, noise=0.3, **loss):
+    """The plain config of a run, as far as the study looks at it."""
+    return {
+        "loss": {"_target_": "difflab.losses.Sliced", "power": power, "noise": noise} | loss,
+        "times": {"_target_": f"difflab.times.{times}"} | ({"sigma": 3.0} if times == "OneLevel" else {}),
+        "targets": [],
+    }
+
+
+def ladder():
+    return Geometric(0.5, 8.0, 5)  # 0.5, 1, 2, 4, 8
+
+
+@pytest.mark.parametrize(("power", "schedule"), [(2.0, Geometric(0.5, 8.0, None)), (1.0, ladder()), (0.0, ladder())])
+def test_no_score_of_noisy_data_does_better_than_the_bound(power, schedule):
+    """On data without any spread the best score reaches it, by the loss itself at the times of the training."""
+    config, draws, n = settings("OneLevel", power), torch.Generator().manual_seed(0), 200_000
+    x0, eps = torch.zeros(n, 1, dtype=torch.float64), torch.randn(n, 1, dtype=torch.float64, generator=draws)
+    t = OneLevel(3.0, schedule)(torch.rand(n, dtype=torch.float64, generator=draws), schedule).t
+    noised = Noised(x0, eps, t, diffuse(schedule, x0, eps, t), lambda: torch.randn(x0.shape, generator=draws))
+    loss = Sliced(power, 0.3, 1, Rademacher())(Best(0.3), noised, schedule).detach()
+    bound = bound_of(0.3, scale_of(config, schedule))
+    assert bound == pytest.approx(float(loss.mean()), rel=0.02)
+    assert bound_of(0.0, scale_of(config, schedule)) is None
+
+
+def test_there_is_no_line_where_the_level_of_the_loss_is_not_one():
+    assert scale_of(settings("Uniform", power=2.0), ladder()) is None and bound_of(0.3, None) is None
+    assert scale_of(settings("Uniform", power=0.0), ladder()) == 1
 
 
 def test_figures_are_of_the_last_share():
@@ -38,8 +77,13 @@ def test_losses_are_read_from_the_rows_that_have_one(tmp_path):
 
 
 def test_runs_of_other_losses_are_refused():
-    with pytest.raises(ConfigError, match="sliced_noise; allowed are runs with loss=sliced"):
-        noise_of({"loss": {"power": 1.0}})
+    study, parts = SlicedNoise(0.1), None
+    study.check(parts, settings("Uniform"))
+    study.check(parts, settings("Uniform", noise=0.0, _target_="difflab.losses.SlicedVR"))
+    for other in ({"_target_": "difflab.losses.Implicit"}, {"noise": None}, {"_target_": "difflab.losses.Score"}):
+        with pytest.raises(ConfigError, match="study: sliced_noise .* allowed are loss=sliced and") as refused:
+            study.check(parts, settings("Uniform", **other))
+        assert "\n" not in str(refused.value)
     with pytest.raises(ConfigError, match="last: 0"):
         SlicedNoise(0.6)
 

@@ -5,7 +5,7 @@ from math import isnan, nan
 import pytest
 from scipy import stats
 
-from difflab.studies.statistics import by_errors, holm, interval, paired
+from difflab.studies.statistics import holm, interval, paired
 
 A, B = [3.0, 3.4, 2.9, 3.3], [2.5, 3.1, 2.8, 2.9]
 
@@ -33,12 +33,6 @@ def test_paired_differences_are_those_of_scipy():
 def test_equal_differences_are_certain_and_none_is_none():
     assert paired([1.0, 2.0], [0.5, 1.5]).p == 0
     assert paired([1.0, 2.0], [1.0, 2.0]).p == 1
-
-
-def test_errors_of_their_own_by_the_normal_distribution():
-    found = by_errors(1.96, 0.0, 0.6, 0.8)  # 0.6, 0.8 and 1
-    assert found.stderr == pytest.approx(1) and found.p == pytest.approx(0.05, abs=1e-4)
-    assert by_errors(1.0, 1.0, 0.0, 0.0).p == 1
 
 
 def test_holm_by_hand():

@@ -1,4 +1,4 @@
-"""What every metric asks of its features."""
+"""What every metric asks of its rows: features of images, or points."""
 
 import torch
 from torch import Tensor
@@ -6,17 +6,17 @@ from torch import Tensor
 from difflab.errors import ConfigError
 
 
-def check(features: Tensor, what: str) -> None:
-    """Refuse an empty set, and features that are not finite.
+def check(rows: Tensor, what: str) -> None:
+    """Refuse an empty set, and numbers that are not finite.
 
     Raises:
-        ConfigError: with the number of the first image at fault, counted from 0.
+        ConfigError: with the number of the first row at fault, counted from 0.
     """
-    if len(features) == 0:
-        raise ConfigError(f"metrics.samples: 0 images among the {what}; allowed is 1 or more")
-    bad = (~torch.isfinite(features)).flatten(1).any(1).nonzero()
+    if len(rows) == 0:
+        raise ConfigError(f"metrics.samples: 0 rows among the {what}; allowed is 1 or more")
+    bad = (~torch.isfinite(rows)).flatten(1).any(1).nonzero()
     if len(bad):
         raise ConfigError(
-            f"features: {len(bad)} of the {len(features)} images of the {what} have features that are not finite, "
-            f"the first is image {int(bad[0])}; allowed are finite numbers"
+            f"metrics: {len(bad)} of the {len(rows)} rows of the {what} have numbers that are not finite, "
+            f"the first is row {int(bad[0])}; allowed are finite numbers"
         )

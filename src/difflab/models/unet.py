@@ -127,6 +127,8 @@ class UNet(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
+        if len(shape) != 3:
+            raise ValueError(f"model: a U-Net of data of shape {tuple(shape)}; allowed for points is model=mlp")
         c_image, height, width = shape
         stride = 2 ** (len(multipliers) - 1)
         if height % stride or width % stride:

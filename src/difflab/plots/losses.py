@@ -42,7 +42,7 @@ def losses(runs: Sequence[Losses], path: Path) -> None:
         means = [values[part].mean() for part in parts]
         axes.plot([steps[part].mean() for part in parts], means, color="black", lw=1.3, label="mean of 2% of the steps")
         if run.bound is not None:
-            label = r"no score does better: $-1 / (2 \sigma^2)$"
+            label = f"no score does better in the mean: {run.bound:.4g}"
             axes.axhline(run.bound, color="0.35", ls="--", lw=1.1, label=label)
         if np.ptp(values) > DECADES * max(1.0, np.median(np.abs(values[: len(values) // 4]))):
             axes.set_yscale("symlog", linthresh=1.0)

@@ -72,7 +72,8 @@ def untried_sampler(config: Mapping[str, Any], data: InMemory) -> Sampler:
     node = dict(config["sampler"])
     if "clip" in node and not data.bounded:
         node["clip"] = False
-    return build(node, "sampler", list(config["targets"]), sigma_data=data.sigma_data)
+    least = 0.0 if data.distribution is None else data.distribution.least_variance
+    return build(node, "sampler", list(config["targets"]), least_variance=least)
 
 
 def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: InMemory) -> Sampler:

@@ -17,7 +17,7 @@ from difflab.runs.folder import write_json
 from difflab.runs.processes import is_child
 from difflab.runs.resume import key_of
 from difflab.runs.validate import defaults
-from difflab.samplers import Langevin, PlainLangevin
+from difflab.samplers import Langevin, PlainLangevin, Sampler
 from difflab.schedules import ncsnv2
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def filled(
         return field not in typed and config[group].get(name) == known.get(field)
 
     found = []
-    dimensions = prod(data.shape)
+    dimensions, ladder = prod(data.shape), annealed(untried_sampler(config, data))
     if free("schedule.sigma_max"):
         schedule["sigma_max"] = distance(data, cache)
         found.append(
@@ -60,20 +60,20 @@ def filled(
             f"{len(data.train)} training examples"
         )
     try:
-        if free("schedule.L"):
+        if ladder and free("schedule.L"):
             schedule["L"] = ncsnv2.levels(schedule["sigma_min"], schedule["sigma_max"], dimensions)
             found.append(
                 f"schedule.L: {schedule['L']} by Technique 2, a ratio of at most {ncsnv2.ratio(dimensions):.6g} in "
                 f"{dimensions} dimensions"
             )
         schedule["auto"] = False
-        if "inner" in sampler and free("sampler.step_size"):
+        if ladder and free("sampler.step_size"):
             sampler["step_size"] = None
         result = {**config, "schedule": schedule, "sampler": sampler}
-        annealed = untried_sampler(result, data)
-        if isinstance(annealed, Langevin) and not isinstance(annealed, PlainLangevin):
-            inner, size = annealed.plan(schedule_of(result, data.shape))
-            if annealed.step_size is None:
+        if ladder:
+            walker: Any = untried_sampler(result, data)
+            inner, size = walker.plan(schedule_of(result, data.shape))
+            if sampler["step_size"] is None:
                 found.append(f"sampler.step_size: {size:.6g} by Technique 4, for {inner} steps at each level")
             sampler |= {"inner": inner, "step_size": size, "calls": None}
     except ValueError as error:
@@ -82,6 +82,11 @@ def filled(
         print(line)
         log.info("%s", line)
     return result
+
+
+def annealed(sampler: Sampler) -> bool:
+    """Whether it walks down a ladder of levels, which Techniques 2 and 4 are about."""
+    return isinstance(sampler, Langevin) and not isinstance(sampler, PlainLangevin)
 
 
 def distance(data: InMemory, cache: Path) -> float:

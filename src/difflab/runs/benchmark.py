@@ -30,7 +30,7 @@ from difflab.runs.build import build
 from difflab.runs.folder import RunFolder, environment, write_json
 from difflab.runs.load import option
 from difflab.runs.paths import CONFIGS
-from difflab.runs.train import quiet_lightning
+from difflab.runs.trainer import quiet_lightning
 from difflab.schedules import Marginal
 from difflab.times import Uniform
 from difflab.training import AdamW, Diffusion, Table, constant_ema

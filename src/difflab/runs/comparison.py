@@ -15,9 +15,23 @@ from difflab.runs.folder import write_text
 from difflab.runs.results import number
 from difflab.runs.resume import key_of
 
-MAIN = ("bits_per_dim", "fid", "fd_", "energy_distance", "sliced_wasserstein", "nll")
+MAIN = ("bits_per_dim", "fid", "fd_", "energy_distance", "energy_p_value", "sliced_wasserstein", "nll")
 DISTANCES = ("fid", "fd_", "energy_distance", "sliced_wasserstein")
+P_VALUE = "_p_value"
 CALLS = "test/network_calls"
+
+# What a figure's name with one of these says more about that figure: its error, its floor, what it was computed from,
+# its parts and its variants. The endings of these names in turn (`_floor_stderr`) are theirs.
+DETAILS = (
+    *("_stderr", "_stderr_images", "_floor", "_at_floor", "_infinity"),
+    *("_samples", "_draws", "_images", "_points", "_calls"),
+    *("_prior", "_diffusion", "_decoder", "_truncated", "_step", "_time", "_width"),
+    *(
+        f"_{kind}_{c}"
+        for kind in ("posterior", "forward", "learned", "analytic", "continuous")
+        for c in ("clipped", "unclipped")
+    ),
+)
 
 
 class Point(NamedTuple):
@@ -46,11 +60,12 @@ def varied(points: Sequence[Point]) -> list[str]:
 
 
 def main_figures(points: Sequence[Point]) -> list[str]:
-    """Bits per dimension or nats, and distances: what no shorter name of the same point begins."""
+    """Bits per dimension or nats, distances and their p-values, without the details of a figure of the same point."""
     found = {}
     for point in points:
         names = [k for k in point.figures if k.startswith("test/") and k.removeprefix("test/").startswith(MAIN)]
-        found |= dict.fromkeys(k for k in names if not any(k.startswith(f"{other}_") for other in names))
+        details = {f"{name}{ending}" for name in names for ending in DETAILS}
+        found |= dict.fromkeys(name for name in names if name not in details)
     return list(found)
 
 
@@ -113,7 +128,8 @@ def curves(
 def by_calls(points: Sequence[Point]) -> dict[str, list[Curve]]:
     """Each distance against network calls; nothing where there is no distance or the calls do not differ."""
     fields, calls = varied(points), {point.figures.get(CALLS) for point in points}
-    names = [name for name in main_figures(points) if name.removeprefix("test/").startswith(DISTANCES)]
+    named = (name for name in main_figures(points) if name.removeprefix("test/").startswith(DISTANCES))
+    names = [name for name in named if not name.endswith(P_VALUE)]
     if len(calls - {None}) < 2:
         return {}
     along = next((field for field in fields if steers(points, field, fields)), None)

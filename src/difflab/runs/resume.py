@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from difflab.errors import ConfigError
@@ -74,6 +75,8 @@ def newest_unfinished(arguments: list[str]) -> Path | None:
     """The newest run folder of the name that these arguments would give, whose status is not done."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composed = compose("train", arguments, return_hydra_config=True)
+    if composed.hydra.mode == RunMode.MULTIRUN:
+        raise ConfigError("resume: auto of a sweep; allowed is the folder of one of its runs, resume=SWEEP/JOB")
     folders = [path.parent for path in (Path(composed.outputs) / "runs" / composed.name).glob("*/config.yaml")]
     for path in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
         if RunFolder(path).read_status().get("state") not in ("done", "refused"):

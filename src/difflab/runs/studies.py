@@ -24,8 +24,12 @@ class Study(Protocol):
 
     of_sweep: bool
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         """Refuse a run that it cannot be asked about, before the run is trained.
+
+        Args:
+            parts: of the run.
+            config: of the run, resolved and plain.
 
         Raises:
             ConfigError: naming the field.
@@ -52,11 +56,16 @@ def name_of(study: Study) -> str:
     return type(study).__module__.rpartition(".")[2]
 
 
-def ask(study: Study, runs: Sequence[Run], home: Path) -> dict[str, float]:
-    """Let a study work in HOME/study/NAME/, add its figures to HOME/metrics.json, and show them."""
-    folder = home / "study" / name_of(study)
+def ask(study: Study, runs: Sequence[Run], home: Path, number: int = 1) -> dict[str, float]:
+    """Let a study work in HOME/study/NAME/, add its figures to HOME/metrics.json, and show them.
+
+    Args:
+        number: of the study among those of its name that work there: its folder is NAME_2, and so on.
+    """
+    folder = home / "study" / (name_of(study) if number == 1 else f"{name_of(study)}_{number}")
     folder.mkdir(parents=True, exist_ok=True)
     figures = study(runs, folder)
+    write_json(folder / "figures.json", figures)
     path = home / "metrics.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     write_json(path, known | figures)
@@ -86,11 +95,13 @@ def study_run(study: Study, config: Mapping[str, Any], folder: RunFolder) -> dic
 def study_sweep(jobs: Sequence[Path], sweep: Path) -> None:
     """Each study that these jobs of a sweep have chosen, of the jobs that have chosen it."""
     configs: list[Any] = [OmegaConf.to_container(RunFolder(job).read_config("run")) for job in jobs]
+    names: list[str] = []
     for i, config in enumerate(configs):
         study = study_of(config)
         if study is not None and config["study"] not in [before["study"] for before in configs[:i]]:
             own = [job for job, other in zip(jobs, configs, strict=True) if other["study"] == config["study"]]
-            ask(study, load(own, config["targets"]), sweep)
+            names.append(name_of(study))
+            ask(study, load(own, config["targets"]), sweep, names.count(names[-1]))
 
 
 def finished(paths: Sequence[str | Path]) -> list[Path]:

@@ -25,10 +25,10 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     given = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
     runs = load(finished(given), list(cfg.targets))
     for run in runs:
-        study.check(run.parts)
+        study.check(run.parts, run.config)
     together = [(runs, Path(given[0]))] if study.of_sweep else [([run], run.folder.path) for run in runs]
     for share, own in together:
-        home = own if cfg.out is None else Path(cfg.out)
+        home = own if cfg.out is None else Path(cfg.out) / (own.name if len(together) > 1 else "")
         figures = ask(study, share, home)
         if share[0].folder.path == own:
             share[0].folder.record({"study": config["study"]} | figures)

@@ -1,8 +1,6 @@
 """One training run, from a composed config to a run folder with its figures."""
 
 import logging
-import warnings
-from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from difflab.data import InMemory
@@ -30,27 +27,12 @@ from difflab.runs.refusals import Choices, refuse
 from difflab.runs.results import show, write_terms
 from difflab.runs.resume import checkpoint, saved_config
 from difflab.runs.studies import study_of, study_run, study_sweep
+from difflab.runs.trainer import build_trainer, close, loggers, quiet_lightning, training_callbacks
 from difflab.training import EMA, Diffusion, Table
-from difflab.training.callbacks import Checkpoints, Figures, Looks, StopOnSignal
+from difflab.training.callbacks import Figures
 
 log = logging.getLogger(__name__)
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
-
-
-def quiet_lightning() -> None:
-    """Lightning's advertisements and advice that does not apply here go nowhere."""
-    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # what trainer.profiler finds, to run.log
-    for text in (
-        ".*does not have many workers.*",
-        ".*is not resumable.*",
-        ".*`LightningDataModule.*",
-        ".*Checkpoint directory.*",
-        ".*LeafSpec.*",
-    ):
-        warnings.filterwarnings("ignore", text)
-    warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
 
 
 class Trained(NamedTuple):
@@ -80,7 +62,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> Trained:
     parts = assemble(config, data=data)
     study = study_of(config)
     if study is not None:
-        study.check(parts)
+        study.check(parts, config)
     module = diffusion(config, parts)
     if start is not None:
         check_fits(start, module)
@@ -167,62 +149,6 @@ def check_fits(path: Path, module: Diffusion) -> None:
             )
 
 
-def training_callbacks(
-    config: dict[str, Any], parts: Parts, folder: RunFolder, ema: EMA, figures: Figures
-) -> list[Callback]:
-    """In the order in which they act after a step: average, figures, looks; then, before the next, save and stop."""
-    keep, data = config["checkpoints"], parts.data
-    checkpoints = Checkpoints(folder.checkpoints, keep["every"], keep["keep"])
-    images = data.batch_size * config["trainer"]["accumulate_grad_batches"]
-    looks = Looks(folder.samples, parts.protocol, ema, parts.drawing(config), parts.likelihood, data, figures, images)
-    return [ema, figures, looks, checkpoints, StopOnSignal(checkpoints)]
-
-
-def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
-    """metrics.csv, and the logger that the config asks for."""
-    chosen: list[Logger] = [Table(folder.table)]
-    if config["logger"].get("_target_"):
-        offers = {"folder": folder.path, "name": config["name"], "tags": config["tags"], "settings": config}
-        chosen.append(build(config["logger"], "logger", config["targets"], **offers))
-    return chosen
-
-
-def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callback]) -> Trainer:
-    """Lightning's Trainer, with what only this project knows filled in; its loggers write, and so come later.
-
-    Raises:
-        ConfigError: for whatever the Trainer refuses, and for batches that its processes cannot share.
-    """
-    options = dict(config["trainer"])
-    epochs = options.pop("max_epochs")
-    if epochs is not None:  # batches have no end here, so epochs are counted in steps
-        steps = len(data.train) // data.batch_size // options["accumulate_grad_batches"] * epochs
-        options["max_steps"] = min(options["max_steps"], steps)
-    if options["precision"] == "auto":
-        gpu = torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu", "cuda")
-        options["precision"] = "bf16-mixed" if gpu else "32-true"
-    own: dict[str, Any] = {
-        "max_epochs": -1,
-        "check_val_every_n_epoch": None,
-        "num_sanity_val_steps": 0,
-        "use_distributed_sampler": False,
-        "reload_dataloaders_every_n_epochs": 1,  # where limit_train_batches makes epochs, batches go on
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "callbacks": callbacks,
-        "logger": False,
-    }
-    taken = sorted(options.keys() & own.keys())
-    if taken:
-        raise ConfigError(f"trainer.{taken[0]}: {options[taken[0]]}; allowed is nothing: difflab sets it itself")
-    trainer = build(options, "trainer", config["targets"], **own)
-    data.trainer = trainer
-    data.train_dataloader()  # refuses now what it would refuse then
-    data.val_dataloader()
-    return trainer
-
-
 def finish(
     config: dict[str, Any],
     parts: Parts,
@@ -271,14 +197,3 @@ def finish(
         write_terms(evaluation.terms, folder.path / "bound_terms.csv")
         bound_terms(next(iter(evaluation.terms.values())), folder.path / "bound_terms.png")
     show(result, folder.path, grid)
-
-
-def close(folder_loggers: list[Logger], code: int) -> None:
-    """End the loggers' runs, so that the next job of a sweep starts its own."""
-    for logger in folder_loggers:
-        with suppress(Exception):
-            logger.finalize("success" if code == 0 else "failed")
-    if any(type(logger).__name__ == "WandbLogger" for logger in folder_loggers):
-        import wandb
-
-        wandb.finish(exit_code=code)

@@ -17,20 +17,22 @@ class PlainLangevin(Langevin):
     For eps -> 0 and many steps the samples are those of the data with noise of s; between modes that are far apart
     they hardly move, so that each mode keeps the share that the start gave it (their section 3.2.2).
 
-    On data of standard deviation sd a step multiplies the distance from the mean by 1 - eps/(2 (s^2 + sd^2)).
+    Where the data has the variance v a step multiplies the distance from the mean by 1 - eps/(2 (s^2 + v)), which stays
+    within (-1, 1) for eps < 4 (s^2 + v): the least variance decides.
 
     Args:
         clip: as for every sampler.
         steps: how many.
-        step_size: eps, in squared units of the data.
+        step_size: eps, in squared units of the data; None for s^2/5, which is the 2e-5 of their section 5 at s = 0.01.
         sigma: the level s = sigma/alpha; None for the earliest of the schedule.
-        start: standard deviation of the start; None for that of the prior.
+        start: standard deviation of y at the start; None for a start from the prior.
         denoise: whether the noise of the level is taken off at last.
-        sigma_data: standard deviation of the data, where it is known.
+        least_variance: v of the data in the direction (and, of a mixture, in the mode) where it is least; 0 for data in
+            a plane.
 
     Raises:
         ValueError: for no steps, and step sizes and starts below 0; when called, for a level that the schedule does
-            not have, and a step size that surely diverges.
+            not have, and a step size that diverges.
     """
 
     def __init__(
@@ -41,16 +43,16 @@ class PlainLangevin(Langevin):
         sigma: float | None,
         start: float | None,
         denoise: bool,
-        sigma_data: float | None = None,
+        least_variance: float = 0.0,
     ) -> None:
         if steps is None or steps < 1:
             raise ValueError(f"sampler.steps: {steps}; allowed are whole numbers from 1")
-        if step_size is None or not step_size > 0:
+        if step_size is not None and not step_size > 0:
             raise ValueError(f"sampler.step_size: {step_size}; allowed are positive numbers")
         if start is not None and not start >= 0:
             raise ValueError(f"sampler.start: {start}; allowed are numbers from 0, and null for the prior's")
         super().__init__(Uniform(), 1, clip, steps, None, None, denoise)
-        self.eps, self.sigma, self.start, self.sigma_data = step_size, sigma, start, sigma_data
+        self.eps, self.sigma, self.start, self.least_variance = step_size, sigma, start, least_variance
 
     def times(self, schedule: Schedule) -> Float[Tensor, " 1"]:
         """The time of the level."""
@@ -67,13 +69,13 @@ class PlainLangevin(Langevin):
     def plan(self, schedule: Schedule) -> tuple[int, float]:
         with torch.no_grad():
             s2 = float((-schedule.marginal(self.times(schedule)).log_snr).exp())
-        most = 4 * (s2 + (self.sigma_data or 0.0) ** 2)
-        if self.sigma_data is not None and self.eps >= most:
+        eps, most = s2 / 5 if self.eps is None else self.eps, 4 * (s2 + self.least_variance)
+        if eps >= most:
             raise ValueError(
-                f"sampler.step_size: {self.eps}; allowed are numbers below 4 (s^2 + sd^2) = {most:g}, with s the noise "
-                "level and sd the standard deviation of the data: others diverge"
+                f"sampler.step_size: {eps}; allowed are numbers below 4 (s^2 + v) = {most:g}, with s the noise level "
+                "and v the least variance of the data: others diverge"
             )
-        return self.inner, self.eps / (2 * s2)
+        return self.inner, eps / (2 * s2)
 
     def sample(
         self,
@@ -84,7 +86,7 @@ class PlainLangevin(Langevin):
         start: Tensor | None = None,
     ) -> Tensor:
         if start is None and self.start is not None:
-            start = self.start * noise()
+            start = float(schedule.marginal(self.times(schedule)).alpha) * self.start * noise()
         return super().sample(denoise, schedule, noise, watch, start)
 
     def travel(self, walk: Walk, x: Tensor, times: Float[Tensor, " 1"], noise: Noise) -> Tensor:

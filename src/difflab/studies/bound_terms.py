@@ -1,9 +1,9 @@
 """The bound on -log p term by term, for the fixed variances beta and beta~ and for a learned one."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ class BoundTerms:
             raise ConfigError(f"study.images: {images}; allowed are whole numbers from 2")
         self.images, self.batch = images, batch
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         if not isinstance(parts.data, ImageData) or parts.denoiser.schedule.T is None:
             raise ConfigError("study: bound_terms; its terms are steps of a chain; allowed with images and a T")
         if not isinstance(parts.variance, (*FIXED, Learned)):

@@ -1,11 +1,11 @@
 """Quality against steps for DDIM's family: Table 1 of Song et al. (2021, DDIM), on the data of a run."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from difflab.data import ImageData
 from difflab.errors import ConfigError
@@ -67,7 +67,7 @@ class DDIMSteps:
         self.steps, self.etas, self.samples = sorted(set(steps)), list(etas), samples
         self.draws, self.full_draws = draws, full_draws
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         T, d = parts.denoiser.schedule.T, parts.extractor.dimension
         if not isinstance(parts.data, ImageData):
             raise ConfigError("study: ddim_steps; it compares images in a feature space; allowed with data of images")

@@ -1,9 +1,10 @@
 """DDIM's codes: images to codes and back, what lies between two codes, and the ODE that the steps follow."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ class LatentCodes:
         self.steps, self.images, self.pairs, self.between = sorted(set(steps)), images, pairs, between
         self.strip_steps, self.codes, self.tolerance, self.seed = strip_steps, codes, tolerance, seed
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         if not isinstance(parts.data, ImageData):
             raise ConfigError("study: latent_codes; it draws and counts pixels; allowed with data of images")
         schedule, most = parts.denoiser.schedule, len(parts.data.test)
@@ -75,9 +76,9 @@ class LatentCodes:
                 raise ConfigError(f"study.{field}: needs {value} test images; allowed are as many as there are, {most}")
         if not float(schedule.marginal(torch.ones((), dtype=torch.float64)).log_snr) > -float("inf"):
             raise ConfigError("study: latent_codes; sigma/alpha must be finite; allowed with alpha > 0 at t = 1")
-        if schedule.T is not None and max(*self.steps, self.strip_steps) > schedule.T:
-            most_steps = max(*self.steps, self.strip_steps)
-            raise ConfigError(f"study.steps: {most_steps}; allowed are 2 to schedule.T = {schedule.T}")
+        for field, value in (("steps", max(self.steps)), ("strip_steps", self.strip_steps)):
+            if schedule.T is not None and value > schedule.T:
+                raise ConfigError(f"study.{field}: {value}; allowed are 2 to schedule.T = {schedule.T}")
 
     def __call__(self, runs: Sequence[Run], folder: Path) -> dict[str, float]:
         (run,) = runs

@@ -1,11 +1,12 @@
 """Where a learned score is right: near the data, and with one noise level only there (Song & Ermon, 2019, Figure 2)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import exp, inf
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from difflab.plots.score_field import Errors, Field, score_fields
 from difflab.prediction import Denoiser
 from difflab.randomness import torch_seed
 from difflab.runs.assemble import Parts
+from difflab.runs.build import PREFIXES, allowed
 from difflab.runs.load import Run
 from difflab.schedules import Marginal
 from difflab.studies.plane import mixture, plane
+from difflab.times import OneLevel
 
 PLACES = 141  # along a side of the picture
 EXACT = 100_000  # points that say which density holds a share of the mass
@@ -111,7 +114,7 @@ class ScoreFields:
             raise ConfigError(f"study.edges: {list(edges)}; allowed are two or more rising numbers from 0")
         self.sigma, self.share, self.points, self.edges = sigma, share, points, list(edges)
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         Level(mixture(parts, "score_fields"), self.sigma).time(parts.denoiser)
 
     @torch.inference_mode()
@@ -184,7 +187,8 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """
     found: dict[str, list[Run]] = {}
     for run in runs:
-        one = run.config["times"]["_target_"].endswith(".OneLevel")
+        kind = allowed(run.config["times"]["_target_"], "times", (*PREFIXES, *run.config["targets"]))
+        one = kind is OneLevel
         found.setdefault("one" if one else "many", []).append(run)
     return {name: found[name] for name in TITLES if name in found}
 

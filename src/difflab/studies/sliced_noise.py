@@ -1,14 +1,21 @@
 """Sliced score matching without and with a little noise on the data: note 001, Figure 4."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
+
+import torch
 
 from difflab.errors import ConfigError
+from difflab.losses import Sliced
 from difflab.plots.losses import Losses, losses
 from difflab.runs.assemble import Parts
+from difflab.runs.build import PREFIXES, allowed, build
 from difflab.runs.load import Run
+from difflab.schedules import Schedule
+from difflab.times import OneLevel
 
 
 class SlicedNoise:
@@ -16,8 +23,8 @@ class SlicedNoise:
 
     Data on a manifold, such as digits whose corners are always black, has a score that is infinite across it: the
     objective has no minimum, and a network gains on it for as long as it gets steeper (Song & Ermon, 2019, section 3.1
-    and Figure 1). With noise sigma on the data it is at least -1/(2 sigma^2) per dimension, since the score of the
-    noisy data is a mean of -eps/sigma.
+    and Figure 1). With noise on the data it is at least -1/(2 noise^2) per dimension, since the score of the noisy data
+    is a mean of -eps/noise; the loss is that times sigma(t)^power.
 
     Args:
         last: share of the training that figures are of.
@@ -33,8 +40,8 @@ class SlicedNoise:
             raise ConfigError(f"study.last: {last}; allowed are numbers above 0 up to 0.5")
         self.last = last
 
-    def check(self, parts: Parts) -> None:
-        """What it needs is in the loss, which is not among the parts."""
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
+        noise_of(config)
 
     def __call__(self, runs: Sequence[Run], folder: Path) -> dict[str, float]:
         curves, found = {}, {}
@@ -42,7 +49,8 @@ class SlicedNoise:
             noise = noise_of(run.config)
             if noise in curves:
                 raise ConfigError(f"loss.noise: {noise:g} in several runs; allowed are runs that differ in it")
-            curves[noise] = Losses(words(noise), *read(run.folder.table), bound_of(noise))
+            scale = scale_of(run.config, run.parts.denoiser.schedule)
+            curves[noise] = Losses(words(noise), *read(run.folder.table), bound_of(noise, scale))
         curves = dict(sorted(curves.items()))
         for noise, one in curves.items():
             found |= {f"sliced_noise/noise_{noise:g}_{name}": value for name, value in self.figures(one).items()}
@@ -67,21 +75,40 @@ class SlicedNoise:
         return found | ({} if run.bound is None else {"bound": run.bound})
 
 
-def noise_of(config: dict[str, dict]) -> float:
+def noise_of(config: Mapping[str, Any]) -> float:
     """That of a run's data in its loss.
 
     Raises:
-        ConfigError: for a loss without any.
+        ConfigError: for another loss than the sliced ones, and for one of noised data as it is.
     """
-    noise = config["loss"].get("noise")
-    if noise is None:
-        raise ConfigError("study: sliced_noise; allowed are runs with loss=sliced or sliced_vr and loss.noise=NUMBER")
+    kind, noise = kind_of(config, "loss"), config["loss"].get("noise")
+    if not issubclass(kind, Sliced) or noise is None:
+        raise ConfigError(
+            f"study: sliced_noise of {kind.__name__} with loss.noise: {noise}; allowed are loss=sliced and "
+            "loss=sliced_vr with loss.noise=NUMBER"
+        )
     return float(noise)
 
 
-def bound_of(noise: float) -> float | None:
-    """What the objective cannot be below; None where nothing keeps it."""
-    return -1 / (2 * noise**2) if noise else None
+def kind_of(config: Mapping[str, Any], group: str) -> type:
+    """The class of a group's option."""
+    return allowed(config[group]["_target_"], group, (*PREFIXES, *config["targets"]))
+
+
+def scale_of(config: Mapping[str, Any], schedule: Schedule) -> float | None:
+    """sigma(t)^power, which the loss is multiplied by; None where that is not the same at all times of the training."""
+    power = config["loss"]["power"]
+    if power == 0:
+        return 1.0
+    if kind_of(config, "times") is not OneLevel:
+        return None
+    times = build(config["times"], "times", list(config["targets"]), schedule=schedule)
+    return float(schedule.marginal(times(torch.zeros(1, dtype=torch.float64), schedule).t).sigma ** power)
+
+
+def bound_of(noise: float, scale: float | None) -> float | None:
+    """What the objective cannot be below in the mean; None where nothing keeps it, or not the same at all times."""
+    return -scale / (2 * noise**2) if noise and scale is not None else None
 
 
 def words(noise: float) -> str:

@@ -1,9 +1,9 @@
 """Langevin dynamics does not find the weights of modes far apart, annealed it does: Song & Ermon (2019), Figure 3."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -70,8 +70,10 @@ class SlowMixing:
             raise ConfigError(f"study.step_size: {step_size}; allowed are positive numbers")
         self.samples, self.step_size, self.seed = samples, step_size, seed
 
-    def check(self, parts: Parts) -> None:
-        mixture(parts, "slow_mixing")
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
+        most = 4 * mixture(parts, "slow_mixing").least_variance
+        if self.step_size >= most:
+            raise ConfigError(f"study.step_size: {self.step_size}; allowed are numbers below {most:g}: others diverge")
         if not isinstance(parts.sampler, Langevin) or isinstance(parts.sampler, PlainLangevin):
             name = type(parts.sampler).__name__.lower()
             raise ConfigError(f"sampler: {name}; study=slow_mixing compares annealed Langevin: allowed is langevin")
@@ -105,7 +107,7 @@ class SlowMixing:
         bare = Geometric(NEARLY_NONE * finest, schedule.prior_std, None)
         clean = Denoiser(Oracle(law, X0()), bare, X0())
         calls = annealed.calls(schedule)
-        plain = PlainLangevin(False, calls, self.step_size, None, schedule.prior_std, False)
+        plain = PlainLangevin(False, calls, self.step_size, None, schedule.prior_std, False, law.least_variance)
         ways: list[tuple[str, str, Denoiser, Sampler]] = [
             ("langevin_exact", "Langevin, exact score", clean, plain),
             ("annealed_exact", "annealed Langevin, exact score", exact, annealed),

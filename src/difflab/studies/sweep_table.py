@@ -3,16 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import combinations
 from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from difflab.errors import ConfigError
 from difflab.plots.sweep_table import Cell, sweep_table
 from difflab.runs.assemble import Parts
 from difflab.runs.comparison import settings
 from difflab.runs.load import Run
-from difflab.studies.statistics import by_errors, holm, interval, paired
+from difflab.studies.statistics import holm, interval, paired
 from difflab.studies.sweep_text import markdown, write
 
 SEED, NAMES = "seed", ("name", "outputs", "tags")  # what says which run it is, not what was tried
@@ -39,9 +42,10 @@ class Job:
 class SweepTable:
     """Rows are what was tried, columns are figures: mean over seeds, 95% t-interval, n.
 
-    The best variant of a column is compared with each other one by paired differences over the seeds that both have,
-    Student's t, adjusted for all comparisons of the column (Holm, 1979). With fewer than two seeds in common the
-    standard errors of the runs' own figures stand in, and the table says so; where there are none it tells nothing.
+    Every two variants of a column are compared by paired differences over the seeds that both have, Student's t,
+    adjusted for all pairs of the column (Holm, 1979): which of them is the best is chosen by the same figures, and
+    comparisons with it alone would find too much. Variants with fewer than two seeds in common are not compared, since
+    the error of a single run's figure leaves out what another training would have changed.
 
     Args:
         metrics: keys of metrics.json.
@@ -61,23 +65,30 @@ class SweepTable:
                 raise ConfigError(f"study.higher: {name}; allowed are those of study.metrics: {', '.join(metrics)}")
         self.metrics, self.higher = list(metrics), set(higher)
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         """Every run suits."""
 
     def __call__(self, runs: Sequence[Run], folder: Path) -> dict[str, float]:
         return self.tabulate([Job.of(run.folder.path) for run in runs], folder)
 
     def tabulate(self, jobs: Sequence[Job], folder: Path) -> dict[str, float]:
-        """Write and print the table of these jobs; the figures."""
+        """Write and print the table of these jobs; the figures.
+
+        Raises:
+            ConfigError: for a metric that none of them has.
+        """
+        known = sorted({name for job in jobs for name in job.figures})
+        for name in self.metrics:
+            if name not in known:
+                near = ", ".join(get_close_matches(name, known, n=5, cutoff=0.0))
+                raise ConfigError(f"study.metrics: {name} is in none of the runs; allowed are those there, as {near}")
         variants = grouped(jobs)
         columns = {name: column(variants, name, name in self.higher) for name in self.metrics}
-        columns = {name: cells for name, cells in columns.items() if any(cell.values for cell in cells.values())}
         text = markdown(columns)
         write(columns, folder / "table.csv")
         (folder / "table.md").write_text(text)
         print(text, end="")
-        if columns:
-            sweep_table(columns, folder / "table.png")
+        sweep_table({name: untold(cells) for name, cells in columns.items()}, folder / "table.png")
         found = {}
         for name, cells in columns.items():
             for variant, cell in cells.items():
@@ -105,21 +116,17 @@ def grouped(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 
 def column(variants: Mapping[str, Sequence[Job]], metric: str, higher: bool) -> dict[str, Cell]:
-    """One figure of every variant, the best marked and what cannot be told from it."""
+    """One figure of every variant, the best marked, and p of what may differ from it, adjusted among all pairs."""
     by_seed = {
         name: {job.seed: job.figures[metric] for job in jobs if isfinite(job.figures.get(metric, nan))}
         for name, jobs in variants.items()
     }
     there = {name: fmean(values.values()) for name, values in by_seed.items() if values}
     best = (max if higher else min)(there, key=lambda name: there[name]) if there else ""
-    p, by_own = {}, set()
-    for name in there.keys() - {best}:
-        shared = [seed for seed in by_seed[best] if seed in by_seed[name]]
-        p[name] = paired([by_seed[name][s] for s in shared], [by_seed[best][s] for s in shared]).p
-        errors = [error_of(variants[which], metric) for which in (name, best)]
-        if len(shared) < 2 and None not in errors:
-            p[name] = by_errors(there[name], there[best], *errors).p  # type: ignore[arg-type]
-            by_own |= {name}
+    p = {}
+    for a, b in combinations(there, 2):
+        shared = [seed for seed in by_seed[a] if seed in by_seed[b]]
+        p[frozenset((a, b))] = paired([by_seed[a][s] for s in shared], [by_seed[b][s] for s in shared]).p
     adjusted = holm(p)
     return {
         name: Cell(
@@ -127,14 +134,13 @@ def column(variants: Mapping[str, Sequence[Job]], metric: str, higher: bool) -> 
             fmean(values.values()) if values else nan,
             interval(list(values.values())),
             name == best,
-            adjusted.get(name, nan),
-            name in by_own,
+            adjusted.get(frozenset((name, best)), nan),
+            False,
         )
         for name, values in by_seed.items()
     }
 
 
-def error_of(jobs: Sequence[Job], metric: str) -> float | None:
-    """The standard error of a variant's mean by those of its runs' own figures; None where they say none."""
-    errors = [job.figures[f"{metric}_stderr"] for job in jobs if f"{metric}_stderr" in job.figures]
-    return sum(e**2 for e in errors) ** 0.5 / len(errors) if errors and len(errors) == len(jobs) else None
+def untold(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """For the picture: what was not compared with the best is not told from it."""
+    return {name: cell if cell.best or cell.p == cell.p else cell._replace(p=1.0) for name, cell in cells.items()}

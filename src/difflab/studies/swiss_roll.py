@@ -1,9 +1,10 @@
 """A process on points of the plane, forward and learned in reverse: Figure 1 of Sohl-Dickstein et al. (2015)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ class SwissRoll:
                 raise ConfigError(f"study.{field}: {value}; allowed are whole numbers from {least}")
         self.times, self.samples, self.permutations, self.floors = list(times), samples, permutations, floors
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         held_out = len(plane(parts, "swiss_roll").test)
         if self.samples > held_out:
             raise ConfigError(f"study.samples: {self.samples}; allowed are 2 to data.test_size = {held_out}")
