@@ -52,7 +52,7 @@ def test_bounds_of_one_length_are_compared_in_a_third_panel(tmp_path):
 
 
 def test_cells_are_where_their_numbers_say(axes):
-    sweep_table.draw(axes, 2, Cell((1.0, 3.0), 2.0, 0.5, False, 0.4, False))
+    sweep_table.draw(axes, 2, Cell((1.0, 3.0), 2.0, 0.5, False, 0.4))
     line, _, (bars,) = axes.containers[0].lines
     assert (line.get_xdata()[0], line.get_ydata()[0]) == (2.0, 2)
     assert [x for x, _ in bars.get_segments()[0]] == [1.5, 2.5]
@@ -61,14 +61,16 @@ def test_cells_are_where_their_numbers_say(axes):
 
 
 def test_what_can_be_told_from_the_best_is_hollow(axes):
-    cells = [Cell((1.0,), 1.0, nan, True, nan, False), Cell((1.0,), 1.0, nan, False, 0.4, False)]
-    for row, cell in enumerate([*cells, Cell((1.0,), 1.0, nan, False, 0.01, False)]):
+    cells = [Cell((1.0,), 1.0, nan, True, nan), Cell((1.0,), 1.0, nan, False, 0.4)]
+    for row, cell in enumerate([*cells, Cell((1.0,), 1.0, nan, False, 0.01)]):
         sweep_table.draw(axes, row, cell)
     best, near, far = (container.lines[0] for container in axes.containers)
     assert best.get_color() != near.get_color() == far.get_color()
     assert far.get_markerfacecolor() == "white" != near.get_markerfacecolor()
-    sweep_table.draw(axes, 3, Cell((), nan, nan, False, nan, False))
+    sweep_table.draw(axes, 3, Cell((), nan, nan, False, nan))
     assert len(axes.containers) == 3
+    sweep_table.draw(axes, 4, Cell((1.0,), 1.0, nan, False, nan))  # not compared
+    assert axes.containers[3].lines[0].get_markerfacecolor() == far.get_color()
 
 
 def test_strips_stand_between_the_images_of_their_ends(tmp_path):

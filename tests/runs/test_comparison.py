@@ -71,7 +71,9 @@ def test_details_of_bits_per_dimension_are_no_columns_of_their_own():
     parts = ("prior", "diffusion", "decoder", "calls", "images", "stderr", "stderr_images", "forward_unclipped")
     truncated = ("truncated", *(f"truncated_{end}" for end in ("stderr", "step", "time", "width", "calls")))
     bits = {f"bits_per_dim_{end}": 1.0 for end in (*parts, *truncated, "continuous_clipped", "learned_clipped")}
-    frechet = {f"fid_{end}": 1.0 for end in ("draws", "at_floor", "floor_samples", "infinity_stderr", "infinity")}
+    frechet = {
+        f"fid_{end}": 1.0 for end in ("draws", "floor", "at_floor", "floor_samples", "infinity_stderr", "infinity")
+    }
     assert comparison.main_figures([point(bits_per_dim=1.0, fid=1.0, **bits, **frechet)]) == [
         "test/bits_per_dim",
         "test/fid",

@@ -35,9 +35,9 @@ SCORED = (
 )
 
 
-def keys(study: str, *names: str) -> set[str]:
+def keys(study: str, *names: str) -> frozenset[str]:
     """Full keys of figures."""
-    return {f"{study}/{name}" for name in names}
+    return frozenset(f"{study}/{name}" for name in names)
 
 
 class Short(NamedTuple):
@@ -51,14 +51,14 @@ class Short(NamedTuple):
     """
 
     arguments: tuple[str, ...]
-    figures: set[str] = set()
+    figures: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     jobs: int | None = None
 
 
 SHORT = {
     "swiss_roll": Short(
-        (*PLANE, "schedule.T=20", "study.samples=200", "study.permutations=19", "study.floors=2"),
+        (*PLANE, "schedule.T=30", "study.samples=200", "study.permutations=19", "study.floors=2"),
         keys("swiss_roll", "energy_distance", "energy_p_value", "energy_distance_floor"),
         ("swiss_roll.png", "trajectories.png", "samples.png", "swiss_roll.csv"),
     ),
@@ -84,10 +84,10 @@ SHORT = {
     ),
     "ddim_steps": Short(
         (
-            *(*SILENT, *FEATURES, "schedule.T=20"),
+            *(*SILENT, *FEATURES, "schedule.T=30", "sampler.steps=5"),
             *("study.steps=[3,6]", "study.samples=20", "study.draws=2", "study.full_draws=1"),
         ),
-        keys("ddim_steps", "floor", *(f"{n}_{k}" for n in ("eta0", "eta0.5", "eta1", "forward") for k in (3, 6, 20))),
+        keys("ddim_steps", "floor", *(f"{n}_{k}" for n in ("eta0", "eta0.5", "eta1", "forward") for k in (3, 6, 30))),
         ("ddim_steps.png", "ddim_steps.csv", "ordering.csv"),
     ),
     "latent_codes": Short(
@@ -99,7 +99,7 @@ SHORT = {
         ("errors.png", "interpolations.png", "latent_codes.csv"),
     ),
     "bound_terms": Short(
-        (*SILENT, "schedule.T=20", "study.images=4"),
+        (*SILENT, "schedule.T=30", "sampler.steps=5", "study.images=4"),
         keys(
             "bound_terms",
             *(f"{v}_{p}" for v in ("forward", "posterior", "learned") for p in ("prior", "steps", "decoder", "total")),
@@ -141,8 +141,8 @@ def numbers(folder: Path) -> dict[str, float]:
 
 
 def assert_drawn(folder: Path, files: tuple[str, ...]) -> None:
-    """These files and no others; pictures that are no blank sheets, tables of more than a head."""
-    assert {path.name for path in folder.iterdir()} == set(files)
+    """Pictures that are no blank sheets, tables of more than a head, and nothing else but the figures."""
+    assert {path.name for path in folder.iterdir()} == {*files, "figures.json"}
     for name in files:
         if name.endswith(".png"):
             with Image.open(folder / name) as image:
@@ -169,6 +169,82 @@ def test_an_experiment_runs_with_its_study(name, tmp_path):
     if short.figures:
         assert short.figures <= numbers(folder).keys()
         (study,) = (folder / "study").iterdir()
+        assert short.figures <= json.loads((study / "figures.json").read_text()).keys()
         assert_drawn(study, short.files)
     else:
         assert not (folder / "study").exists()
+
+
+def test_annealing_finds_the_weights_of_modes_with_a_learned_score_and_langevin_does_not(tmp_path):
+    short = (*PLANE, "model.width=32", "model.blocks=2", "trainer.max_steps=400", "data.size=5000")
+    asked = ("data.batch_size=256", "sampler.inner=100", "study.samples=2000")
+    code, text = script("train", ["experiment=slow_mixing", *short, *asked], tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    found = numbers(run)
+    assert found["slow_mixing/true_weight"] == 0.2
+    assert abs(found["slow_mixing/annealed_learned_weight"] - 0.2) < 0.05
+    assert abs(found["slow_mixing/annealed_exact_weight"] - 0.2) < 0.05
+    assert abs(found["slow_mixing/langevin_exact_weight"] - 0.2) > 0.15
+    assert found["slow_mixing/annealed_learned_std"] == pytest.approx(
+        2**0.5, abs=0.2
+    )  # the data's 1, the last noise's 1
+    assert_drawn(run / "study" / "slow_mixing", ("slow_mixing.png", "slow_mixing.csv"))
+
+
+@pytest.fixture(scope="module")
+def automatic(tmp_path_factory) -> tuple[Path, str]:
+    """A run of NCSNv2 whose ladder and step size follow from the data, and what it printed."""
+    folder = tmp_path_factory.mktemp("automatic")
+    code, text = script("train", ["experiment=ncsnv2_digits", *SILENT, *FEATURES], folder)
+    assert code == 0, text
+    return run_folder(folder), text
+
+
+def chosen(run: Path) -> dict[str, float]:
+    """What schedule.auto chooses, as the run's config has it."""
+    config = OmegaConf.load(run / "config.yaml")
+    found = {f"schedule.{field}": config.schedule[field] for field in ("sigma_min", "sigma_max", "L")}
+    return found | {f"sampler.{field}": config.sampler[field] for field in ("inner", "step_size")}
+
+
+def test_the_numbers_of_schedule_auto_are_printed_and_kept(automatic):
+    run, text = automatic
+    digits = data_of(OmegaConf.to_container(composed("name=test"), resolve=True))
+    x = digits.train.values.double().flatten(1) / 8 - 1
+    assert (float(x.min()), float(x.max())) == (-1, 1)
+    largest = float(torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").max())
+    levels = ncsnv2.levels(0.02, largest, 64)
+    found = chosen(run)
+    assert OmegaConf.load(run / "config.yaml").schedule.auto is False
+    assert (found["schedule.sigma_min"], found["schedule.L"], found["sampler.inner"]) == (0.02, levels, 5)
+    assert found["schedule.sigma_max"] == pytest.approx(largest, rel=1e-6)
+    ratio = (largest / 0.02) ** (1 / (levels - 1))
+    grid = torch.linspace(0.001, 0.999, 999, dtype=torch.float64).tolist()
+    least = min(grid, key=lambda a: ncsnv2.variance_ratio(ratio, 5, a))
+    assert found["sampler.step_size"] == pytest.approx(least, abs=0.001)
+    said = dict(line.split(" by ")[0].split(": ") for line in text.splitlines() if " by Technique " in line)
+    assert {key: float(value) for key, value in said.items()} == {
+        key: pytest.approx(found[key], rel=1e-4) for key in ("schedule.sigma_max", "schedule.L", "sampler.step_size")
+    }
+
+
+def test_a_run_of_schedule_auto_is_evaluated_as_it_was_trained(automatic, tmp_path):
+    run, _ = automatic
+    small = ("metrics=default", "metrics.samples=40", "metrics.draws=1", "metrics.images=20", "metrics.pictures=4")
+    code, text = script("evaluate", [f"run={run}", *small, "likelihood.estimate.steps=2"], tmp_path)
+    assert code == 0, text
+    assert "Technique" not in text
+    record = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert isfinite(record["test/bits_per_dim"]) and isfinite(record["test/fd_classifier"])
+    assert record["settings"]["sampler"]["step_size"] == chosen(run)["sampler.step_size"]
+
+
+def test_a_run_of_schedule_auto_goes_on_with_its_numbers(automatic, tmp_path):
+    run, _ = automatic
+    before = chosen(run)
+    code, text = script("train", [f"resume={run}", "trainer.max_steps=15"], tmp_path)
+    assert code == 0, text
+    assert "Technique" not in text
+    assert chosen(run) == before
+    assert numbers(run)["train/steps"] == 15

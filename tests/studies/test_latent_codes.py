@@ -114,7 +114,11 @@ def test_strips_begin_and_end_with_what_the_codes_decode_to(asked):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "message"),
-    [({"images": 361}, "study.images: needs 361"), ({"steps": [10, 20, 1001]}, "study.steps: 1001; allowed are 2 to")],
+    [
+        ({"images": 361}, "study.images: needs 361"),
+        ({"steps": [10, 20, 1001]}, "study.steps: 1001; allowed are 2 to"),
+        ({"strip_steps": 1001}, "study.strip_steps: 1001; allowed are 2 to"),
+    ],
 )
 def test_what_cannot_be_asked_of_a_run_is_refused_before(asked, changed, message):
     with pytest.raises(ConfigError, match=message):

@@ -3,32 +3,21 @@
 import csv
 import json
 from statistics import stdev
-from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from difflab.errors import ConfigError
 from difflab.losses import Noised, Rademacher, Sliced
 from difflab.plots.losses import Losses
+from difflab.prediction import Denoiser, DirectScore
 from difflab.process import diffuse
 from difflab.schedules import Geometric
 from difflab.studies.sliced_noise import SlicedNoise, bound_of, read, scale_of
 from difflab.times import OneLevel
+from tests.conftest import Formula
 from tests.studies.trained import script
-
-
-class Best(nn.Module):
-    """What knows that all data is 0 with noise on it: its score is -x / noise^2, at every t."""
-
-    def __init__(self, noise):
-        super().__init__()
-        self.noise = noise
-
-    def forward(self, x, t):
-        return SimpleNamespace(score=-x / self.noise**2)
 
 
 def settings(times, power=2.0, noise=0.3, **loss):
@@ -51,7 +40,8 @@ def test_no_score_of_noisy_data_does_better_than_the_bound(power, schedule):
     x0, eps = torch.zeros(n, 1, dtype=torch.float64), torch.randn(n, 1, dtype=torch.float64, generator=draws)
     t = OneLevel(3.0, schedule)(torch.rand(n, dtype=torch.float64, generator=draws), schedule).t
     noised = Noised(x0, eps, t, diffuse(schedule, x0, eps, t), lambda: torch.randn(x0.shape, generator=draws))
-    loss = Sliced(power, 0.3, 1, Rademacher())(Best(0.3), noised, schedule).detach()
+    best = Denoiser(Formula(lambda x, t: -x / 0.3**2), schedule, DirectScore())
+    loss = Sliced(power, 0.3, 1, Rademacher())(best, noised, schedule).detach()
     bound = bound_of(0.3, scale_of(config, schedule))
     assert bound == pytest.approx(float(loss.mean()), rel=0.02)
     assert bound_of(0.0, scale_of(config, schedule)) is None
@@ -81,7 +71,7 @@ def test_runs_of_other_losses_are_refused():
     study.check(parts, settings("Uniform"))
     study.check(parts, settings("Uniform", noise=0.0, _target_="difflab.losses.SlicedVR"))
     for other in ({"_target_": "difflab.losses.Implicit"}, {"noise": None}, {"_target_": "difflab.losses.Score"}):
-        with pytest.raises(ConfigError, match="study: sliced_noise .* allowed are loss=sliced and") as refused:
+        with pytest.raises(ConfigError, match=r"study: sliced_noise .* allowed are loss=sliced and") as refused:
             study.check(parts, settings("Uniform", **other))
         assert "\n" not in str(refused.value)
     with pytest.raises(ConfigError, match="last: 0"):

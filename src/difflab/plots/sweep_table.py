@@ -22,7 +22,6 @@ class Cell(NamedTuple):
         interval: half the width of its 95% t-interval; nan for a single run.
         best: whether no variant has a better mean.
         p: of no difference to the best, adjusted; nan for the best, and where nothing tells.
-        by_own: whether p comes from the errors of the runs' own figures.
     """
 
     values: tuple[float, ...]
@@ -30,7 +29,6 @@ class Cell(NamedTuple):
     interval: float
     best: bool
     p: float
-    by_own: bool
 
 
 def sweep_table(columns: Mapping[str, Mapping[str, Cell]], path: Path) -> None:
@@ -53,7 +51,9 @@ def sweep_table(columns: Mapping[str, Mapping[str, Cell]], path: Path) -> None:
         axes.set_axisbelow(True)
     panels[0].set_yticks(range(len(variants)), variants, fontsize=9)
     panels[0].set_ylim(len(variants) - 0.5, -0.5)
-    figure.suptitle("mean and 95% interval over seeds; red: best, filled: not told from it", fontsize=10)
+    figure.suptitle(
+        "mean and 95% interval over seeds; red: best, filled: not told from it or not compared", fontsize=10
+    )
     save(figure, path)
 
 
@@ -62,7 +62,7 @@ def draw(axes: Axes, row: int, cell: Cell) -> None:
     if not cell.values:
         return
     colour = COLOURS[3] if cell.best else COLOURS[0]
-    filled = cell.best or cell.p > LEVEL
+    filled = not cell.p <= LEVEL  # nan for the best, and for what was not compared
     if len(cell.values) > 1:
         axes.plot(cell.values, [row + 0.22] * len(cell.values), ".", color="0.55", ms=4)
     error = cell.interval if cell.interval == cell.interval else 0.0

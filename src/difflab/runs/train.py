@@ -1,6 +1,7 @@
 """One training run, from a composed config to a run folder with its figures."""
 
 import logging
+import sys
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +111,10 @@ def summary(trained: list[Trained]) -> None:
     """The studies of a sweep, of its jobs that ended well."""
     for sweep in dict.fromkeys(job.sweep for job in trained):
         if sweep is not None and not is_child():
-            study_sweep([job.path for job in trained if job.sweep == sweep], sweep)
+            try:
+                study_sweep([job.path for job in trained if job.sweep == sweep], sweep)
+            except ConfigError as error:  # the jobs were done, and are not refused for it
+                sys.exit(f"error: {error}")
 
 
 def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:

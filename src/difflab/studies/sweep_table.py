@@ -88,7 +88,7 @@ class SweepTable:
         write(columns, folder / "table.csv")
         (folder / "table.md").write_text(text)
         print(text, end="")
-        sweep_table({name: untold(cells) for name, cells in columns.items()}, folder / "table.png")
+        sweep_table(columns, folder / "table.png")
         found = {}
         for name, cells in columns.items():
             for variant, cell in cells.items():
@@ -135,12 +135,6 @@ def column(variants: Mapping[str, Sequence[Job]], metric: str, higher: bool) -> 
             interval(list(values.values())),
             name == best,
             adjusted.get(frozenset((name, best)), nan),
-            False,
         )
         for name, values in by_seed.items()
     }
-
-
-def untold(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    """For the picture: what was not compared with the best is not told from it."""
-    return {name: cell if cell.best or cell.p == cell.p else cell._replace(p=1.0) for name, cell in cells.items()}

@@ -47,6 +47,6 @@ def notes(columns: Columns) -> Iterator[str]:
     cells = [cell for each in columns.values() for cell in each.values() if cell.values]
     yield "Mean over seeds ± 95% t-interval (number of runs); bold: the best mean of its column."
     if any(cell.p > LEVEL for cell in cells):
-        yield "\\* not told from the best: paired differences over shared seeds, Student's t, Holm over all pairs at 5%."
+        yield "\\* not told from the best: paired differences over seeds, Student's t, Holm over all pairs at 5%."
     if any(cell.p != cell.p and not cell.best for cell in cells):
         yield "? fewer than two seeds in common with the best: one run a variant cannot tell them apart."
