@@ -108,6 +108,8 @@ def groups_of(config: str) -> list[str]:
 )
 def test_option_composes_and_passes_the_first_pass(config, group, option):
     name = ["name=test"] if config == "train" else []
+    if option.startswith("technique_"):
+        name.append("experiment=ncsnv2_digits")
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = compose(config, [f"{group}={option}", *name], return_hydra_config=True)
     choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
