@@ -60,7 +60,7 @@ def test_a_partial_waits_for_its_last_arguments():
             r"difflab\.models\.mlp\.prod is defined elsewhere \(math\)",
         ),
         (MLP_NODE | {"_target_": "difflab.runs.folder.write_text"}, "write_text; allowed are"),
-        (MLP_NODE | {"_target_": "difflab.models.Nowhere"}, "difflab.models.Nothing is not there"),
+        (MLP_NODE | {"_target_": "difflab.models.Nowhere"}, "difflab.models.Nowhere is not there"),
         (MLP_NODE | {"c_noise": [{"_target_": "os.system"}]}, r"model\.c_noise\._target_: os\.system"),
         (MLP_NODE | {"depth": 3}, r"model\.depth: unknown; allowed are c_noise, width, blocks, dropout"),
         (MLP_NODE | {"width": 7}, r"model\.width: 7; allowed are even numbers"),
