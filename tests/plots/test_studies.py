@@ -79,6 +79,8 @@ def test_strips_stand_between_the_images_of_their_ends(tmp_path):
     whole = canvas(pictures, ends[:, :1], ends[:, 1:])
     row = whole[3, :, 0].unique_consecutive().tolist()
     assert [value for value in row if value != 255] == [100, 10, 11, 12, 101]
+    alone = canvas(pictures[:1], ends[:1, :1], ends[:1, 1:])
+    assert alone.shape[1:] == whole.shape[1:] and torch.equal(alone[3], whole[3])
     bare = canvas(pictures, None, None)
     assert bare.shape == whole.shape and not ((bare >= 100) & (bare < 255)).any()
     interpolations.interpolations(Strips(pictures, pictures, ends), tmp_path / "strips.png")

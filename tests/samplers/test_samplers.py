@@ -64,6 +64,7 @@ def test_the_exact_denoiser_of_gaussian_data_gives_the_data(schedule, name):
     """What is left is the discretisation, and the prior's mean, alpha(1) times too small."""
     step_size = 0.02 if name == "plain_langevin" else 0.5  # that of NCSNv2 is for a denser ladder
     sampler = made(name, clip="false", steps=250, step_size=step_size)
+    sampler.least_variance = 0.5**2  # which plain_langevin is offered by the data
     found = mean_and_std(sampler, schedule, 0.3, 0.5)
     assert found == (pytest.approx(0.3, abs=2e-3), pytest.approx(0.5, rel=0.04))
 
@@ -318,6 +319,7 @@ def test_samples_are_those_of_the_data_and_with_a_weaker_score_they_are_not(name
     """1,000 at the sampler's default steps, against 1,000 of the mixture."""
     schedule = option("schedule", *HOME.get(name, ("linear",)))
     sampler = made(name, clip="false", **FIELDS.get(name, {}))
+    sampler.least_variance = MIXTURE.least_variance  # which plain_langevin is offered by the data
     data = MIXTURE.sample(1000, torch.Generator().manual_seed(1))
     chances = []
     for kind in (Oracle, Weak):

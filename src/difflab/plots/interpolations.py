@@ -7,6 +7,7 @@ import torch
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.utils import make_grid
 
 from difflab.plots.save import save
@@ -70,4 +71,7 @@ def canvas(
 
 def joined(pictures: UInt8[Tensor, "rows columns c h w"]) -> UInt8[Tensor, "height width 3"]:
     """Pictures side by side in rows."""
-    return make_grid(pictures.flatten(0, 1), pictures.shape[1], padding=GAP, pad_value=255).permute(1, 2, 0)
+    grid = make_grid(pictures.flatten(0, 1), pictures.shape[1], padding=GAP, pad_value=255)
+    if pictures.shape[:2].numel() == 1:  # which make_grid leaves without a margin
+        grid = pad(grid, (GAP, GAP, GAP, GAP), value=255)
+    return grid.permute(1, 2, 0)
