@@ -7,6 +7,8 @@ from difflab.runs.paths import CONFIGS
 from difflab.runs.studies import Study, name_of, study_of
 from tests.conftest import composed, option, options
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 STUDIES = [name for name in options("study") if name != "none"]
 
 

@@ -1,7 +1,10 @@
+import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
 from tests.data.point_sets import point_set
+
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
 
 
 def draw(n=40000):

@@ -9,6 +9,8 @@ from difflab.errors import ConfigError
 from difflab.schedules import Marginal
 from tests.data.point_sets import point_set
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 THREE = {
     "weights": [1, 2, 5],
     "means": [[-9, 0], [0, 9], [9, -4]],

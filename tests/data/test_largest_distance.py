@@ -6,6 +6,8 @@ import torch
 
 from difflab.data import largest_distance
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 module = import_module("difflab.data.largest_distance")  # as an attribute of difflab.data it is the function
 
 

@@ -7,6 +7,8 @@ from scipy.stats import kstest
 from difflab.errors import ConfigError
 from tests.data.point_sets import point_set
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 def draw(name, noise, n=20000):
     return point_set(name, noise=noise).exact(n, torch.Generator().manual_seed(0)).double()

@@ -6,6 +6,8 @@ from scipy.stats import chisquare, ks_2samp
 
 from tests.data.point_sets import point_set
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 def polar():
     """Polar coordinates of the points, without their scale."""

@@ -13,6 +13,8 @@ from difflab.errors import ConfigError
 from tests.conftest import composed, options
 from tests.data.point_sets import point_set
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 SETS = [name for name in options("data") if "draw" in composed(f"data={name}").data]
 PARTS = ("train", "val", "test")
 

@@ -26,6 +26,8 @@ from tests.conftest import option, options
 sys.path.insert(0, str(Path(__file__).parent))
 from two_processes import figures
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 SHAPE = (1, 2, 2)
 STD = 0.4
 

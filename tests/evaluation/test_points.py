@@ -16,6 +16,8 @@ from difflab.prediction import Denoiser, Eps
 from difflab.schedules import Marginal
 from tests.conftest import Formula, option
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 CPU = torch.device("cpu")
 MEANS = [[-2.0, -1.0], [2.0, 1.0]]
 LAW = ("data.weights=[0.2,0.8]", f"data.means={MEANS}", "data.covariances=[0.3,[[0.5,0.2],[0.2,0.4]]]")

@@ -11,6 +11,8 @@ from difflab.evaluation.trace import Moment, scaled, trace
 from difflab.randomness import SampleNoise
 from tests.conftest import gaussian_denoiser, option
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 GRID = ("schedule.T=100", "sampler.steps=100", "sampler.clip=false")
 
 

@@ -15,6 +15,8 @@ from difflab.process import diffuse
 from difflab.schedules import Geometric, Linear
 from tests.conftest import Formula
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 PROJECTIONS = [Normal(), Rademacher(), Sphere()]
 LAW = Mixture([0.3, 0.7], [[-1.0, 0.5], [1.0, -0.5]], [[[0.5, 0.2], [0.2, 0.3]], 0.2])
 SCHEDULES = [Geometric(0.3, 3.0, None), Linear(1000, 1e-4, 0.02)]

@@ -9,6 +9,8 @@ from scipy.stats import kstest
 from difflab.errors import ConfigError
 from difflab.metrics import energy_distance, energy_p_value, permutation_p_value
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 def normal(n, d, seed, shift=0.0):
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift

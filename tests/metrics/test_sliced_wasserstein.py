@@ -12,6 +12,8 @@ from difflab.metrics import permutation_p_value, sliced_wasserstein, sliced_wass
 from difflab.randomness import normal as drawn
 from difflab.randomness import stream
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 def normal(n, d, seed):
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -11,6 +11,8 @@ from difflab.errors import ConfigError
 from difflab.plots.animation import animate, check_animation
 from difflab.plots.frames import picture_frames, point_frames
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 FRAMES = torch.randint(0, 256, (7, 8, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 

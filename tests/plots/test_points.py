@@ -9,6 +9,8 @@ from PIL import Image
 
 from difflab.plots.points import Panel, Window, beside_figure, scatter, scatter_figure
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 @pytest.fixture
 def points():

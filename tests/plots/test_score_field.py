@@ -8,6 +8,8 @@ from matplotlib.quiver import Quiver
 from difflab.plots.points import Window
 from difflab.plots.score_field import ARROWS, Errors, Field, quiver, relative, score_fields_figure
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 WINDOW = Window(0.0, 0.0, 4.0)
 PLACES = WINDOW.lattice(61)
 TRUE = Field("true", -PLACES)  # of a standard normal law

@@ -17,6 +17,8 @@ from difflab.plots.strips import (
     trajectories_figure,
 )
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 DRAWS = torch.Generator().manual_seed(0)
 POINTS = [scale * torch.randn(200, 2, generator=DRAWS) for scale in (1.0, 1.5, 2.0)]
 TITLES = ["data", "t = 0.5", "t = 1"]

@@ -14,6 +14,8 @@ from difflab.plots.interpolations import Strips, canvas
 from difflab.plots.losses import Losses, losses
 from difflab.plots.sweep_table import Cell
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 @pytest.fixture
 def axes():

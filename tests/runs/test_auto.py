@@ -18,6 +18,8 @@ from difflab.runs.assemble import data_of, sampler_of, schedule_of
 from difflab.runs.auto import distance, filled
 from tests.conftest import composed, options
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 CHOICES = {"schedule": "geometric", "sampler": "langevin"}
 AUTO = ("schedule=geometric", "sampler=langevin", "schedule.auto=true")
 

@@ -9,6 +9,8 @@ from difflab.samplers import PlainLangevin
 from difflab.schedules import Geometric, Linear, Marginal
 from tests.conftest import gaussian_denoiser, option
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 LINEAR = Linear(1000, beta_first=1e-4, beta_last=0.02)
 LADDER = Geometric(0.5, 8.0, 5)
 

@@ -16,6 +16,8 @@ from difflab.studies.ddim_steps import DDIMSteps, Row, figures, ordering
 from tests.conftest import option
 from tests.studies.trained import trained
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 SETTINGS = {"steps": [3, 5], "etas": [0.0, 1.0], "samples": 20, "draws": 2, "full_draws": 1}
 
 

@@ -14,6 +14,8 @@ from difflab.studies.ve_ode import solve
 from tests.conftest import gaussian_denoiser, option
 from tests.studies.trained import run_folder, script
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 SETTINGS = {
     "steps": [10, 20, 40, 80],
     "images": 8,

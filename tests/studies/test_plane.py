@@ -21,6 +21,8 @@ from difflab.runs.load import Run
 from difflab.studies import ScoreFields, SlowMixing, SwissRoll
 from tests.conftest import composed
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 MIXTURE = Mixture([0.2, 0.8], [[-5, -5], [5, 5]], [1.0, 1.0])
 SMALL = ("data.size=2000", "data.val_size=512", "data.test_size=1000", "model.width=16", "model.blocks=1")
 

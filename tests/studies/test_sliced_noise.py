@@ -19,6 +19,8 @@ from difflab.times import OneLevel
 from tests.conftest import Formula
 from tests.studies.trained import script
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 
 def settings(times, power=2.0, noise=0.3, **loss):
     """The plain config of a run, as far as the study looks at it."""

@@ -7,6 +7,8 @@ from scipy import stats
 
 from difflab.studies.statistics import holm, interval, paired
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 A, B = [3.0, 3.4, 2.9, 3.3], [2.5, 3.1, 2.8, 2.9]
 
 

@@ -14,6 +14,8 @@ from difflab.errors import ConfigError
 from difflab.studies.statistics import holm, paired
 from difflab.studies.sweep_table import Job, SweepTable, column, grouped
 
+pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
+
 SEEDS = ("0", "1", "2")
 GOOD, NEAR, FAR = (3.0, 3.1, 2.9), (3.1, 3.0, 3.05), (4.0, 4.12, 3.91)
 
