@@ -12,7 +12,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from difflab.data import Images
 from difflab.errors import ConfigError
 from difflab.features import Extractor, Inception, inception
-from difflab.runs.rules import out_of_range
+from difflab.runs.ranges import out_of_range
 from tests.conftest import option
 
 NOWHERE = "http://127.0.0.1:9"

@@ -3,7 +3,9 @@
 import contextlib
 import multiprocessing
 import os
+import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +128,35 @@ def poisoned(step: int) -> None:
     Diffusion.noised = spoilt
 
 
+def spoilt(steps: Iterable[int], example: int, factor: float) -> None:
+    """At these optimizer steps, counted from 1, an example of every global batch has its noise and x_t multiplied."""
+    from difflab.training import Diffusion
+
+    noised = Diffusion.noised
+
+    def spoil(self, batch, purpose, times):
+        result = noised(self, batch, purpose, times)
+        here = example - batch.first
+        if purpose == "train" and self.global_step + 1 in steps and 0 <= here < len(batch.values):
+            result[0].eps[here] *= factor
+            result[0].x_t[here] *= factor
+        return result
+
+    Diffusion.noised = spoil
+
+
+def overflown(step: int) -> None:
+    """The update of this optimizer step, counted from 1, makes a weight infinite."""
+    from difflab.training import Diffusion
+
+    def optimizer_step(self, *args, **kwargs):
+        super(Diffusion, self).optimizer_step(*args, **kwargs)
+        if self.global_step == step - 1:  # it is counted after this
+            next(self.parameters()).data.view(-1)[0] = float("inf")
+
+    Diffusion.optimizer_step = optimizer_step
+
+
 def failing(step: int) -> None:
     """An error of the program's own, in the middle of training."""
     from difflab.training import Diffusion
@@ -153,6 +184,33 @@ def signalled_twice(step: int, signum: int) -> None:
         return original(self, batch, batch_idx)
 
     Diffusion.training_step = struck
+
+
+def marked(trail: Path) -> None:
+    """What a job finds in its process when its training begins is a line in a file."""
+    import json
+
+    import torch
+
+    from difflab.training import Diffusion
+
+    original = Diffusion.training_step
+
+    def told(self, batch, batch_idx):
+        if batch.step:
+            return original(self, batch, batch_idx)
+        found = {
+            "anomaly": torch.is_anomaly_enabled(),
+            "environment": sorted(os.environ),
+            "arguments": sys.argv,
+            "threads": torch.get_num_threads(),
+            "numbers": [torch.rand(1).item(), random.random()],
+        }
+        with trail.open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        return original(self, batch, batch_idx)
+
+    Diffusion.training_step = told
 
 
 def waiting(step: int, entered: Path, go: Path) -> None:
@@ -292,3 +350,60 @@ def run_folder(folder: Path) -> Path:
 
 
 SIGKILL, SIGTERM, SIGINT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
+SIGUSR1, SIGUSR2 = signal.SIGUSR1, signal.SIGUSR2
+
+
+def at_step(step: int, action: Callable[[], object]) -> None:
+    """Something happens to a run in the middle of an optimizer step, counted from 0."""
+    from difflab.training import Diffusion
+
+    original, over = Diffusion.training_step, []
+
+    def struck(self, batch, batch_idx):
+        if self.global_step == step and not over:
+            over.append(step)
+            action()
+        return original(self, batch, batch_idx)
+
+    Diffusion.training_step = struck
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte free on a disk."""
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def remove(*folders: Path) -> None:
+    """Delete folders with all that is in them."""
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+def read_only(folder: Path) -> None:
+    """From now on nothing can be written there, but to files that are open."""
+    subprocess.run(["mount", "-o", "bind,ro", str(folder), str(folder)], check=True)
+
+
+def waiting_with_workers(step: int, entered: Path, go: Path) -> None:
+    """The same as `waiting`, in a process that starts others as one does which users start."""
+    multiprocessing.set_start_method("fork", force=True)
+    waiting(step, entered, go)
+
+
+def under_slurm(step: int, signum: int, told: Path) -> None:
+    """A job of SLURM that is sent a signal in a step; who listened before writes down what it hears."""
+    os.environ |= {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "training", "SLURM_NODELIST": "here"}
+    os.environ |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+    signal.signal(signum, lambda number, _: told.open("a").write(f"{number}\n"))
+    from difflab.runs import train as module
+
+    close = module.close
+
+    def closed(*arguments):  # training is over by then
+        close(*arguments)
+        os.kill(os.getpid(), signum)
+
+    module.close = closed
+    at_step(step, lambda: [os.kill(os.getpid(), signum) for _ in range(2)])

@@ -17,7 +17,7 @@ def test_rows_are_measured_and_written(tmp_path):
     code, text = script("benchmark", ["batch_size=1", "steps=1", "repetitions=2", "out=table.json"], tmp_path)
     assert code == 0, text
     rows = {row["name"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
-    assert rows.keys() == {"overhead", "sampler", "coefficients", "first_second"}
+    assert rows.keys() == {"overhead", "sampler", "coefficients", "first_second", "sweep"}
     assert rows["sampler"]["ratio"] >= 1 and rows["coefficients"]["ours"] > 0
     assert rows["overhead"]["ratio"] == rows["overhead"]["ours"] / rows["overhead"]["peer"]
     assert "unet_cifar10" in rows["overhead"]["how"] and rows["first_second"]["ours"] > 0

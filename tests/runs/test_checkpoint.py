@@ -1,6 +1,7 @@
 """Checkpoints are read without trust: damage and code are refused, and a run goes back to an earlier one."""
 
 import pickle
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from difflab.runs.checkpoint import problem, read
 sys.path.insert(0, str(Path(__file__).parent))
 import children
 from children import SIGTERM, run_folder, train
+from sameness import assert_same_run
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
@@ -152,11 +154,23 @@ def test_a_resumed_run_goes_back_to_the_checkpoint_before(damage, whole, cut, tm
     assert ends[0]["global_step"] == 12
 
 
+def test_the_best_checkpoint_is_what_a_resume_starts_from_when_nothing_else_is_whole(whole, cut, tmp_path):
+    """It is of step 8, and the run from there has the bits of any other."""
+    for path in (cut / "checkpoints").glob("step_*.ckpt"):
+        truncate(path)
+    (cut / "metrics.csv").unlink()
+    code, text = train(f"resume={cut}", folder=tmp_path)
+    assert code == 0, text
+    for name in ("last", "step_000011", "step_000009", "step_000006"):
+        assert re.search(rf"{name}\.ckpt: is damaged .*; going back to {cut / 'checkpoints' / 'best.ckpt'}", text)
+    assert_same_run(whole, cut)
+
+
 @pytest.mark.parametrize("damage", [truncate, flip, infect], ids=lambda d: d.__name__)
 def test_without_a_good_checkpoint_a_resume_is_refused(damage, cut, tmp_path):
     status = (cut / "status.json").read_text()
-    for path in (cut / "checkpoints").glob("step_*.ckpt"):  # last.ckpt is another name of one of them
-        damage(path)
+    for name in ("step_000006.ckpt", "step_000009.ckpt", "step_000011.ckpt", "best.ckpt"):  # last.ckpt is a link
+        damage(cut / "checkpoints" / name)
     errors = len(children.read(tmp_path / "errors.txt"))
     code, _ = train(f"resume={cut}", folder=tmp_path)
     assert code == 2

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from children import (
     SIGINT,
     SIGTERM,
+    SIGUSR1,
+    SIGUSR2,
     SMALL,
     failing,
     no_room_for_checkpoints,
@@ -26,8 +28,10 @@ from children import (
     signalled_twice,
     start,
     train,
+    under_slurm,
     waiting,
 )
+from sameness import assert_same_checkpoint
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
@@ -52,8 +56,9 @@ def tensors(node) -> list[torch.Tensor]:
 
 
 def assert_good_checkpoints(run: Path, steps: list[int]) -> None:
-    """These and no other files, each whole and finite, the newest of them also as last.ckpt."""
-    assert {p.name for p in (run / "checkpoints").iterdir()} == {"last.ckpt", *(f"step_{s:06d}.ckpt" for s in steps)}
+    """These and the best, and no other files, each whole and finite, the newest of them also as last.ckpt."""
+    names = {p.name for p in (run / "checkpoints").iterdir()} - {"best.ckpt"}
+    assert names == {"last.ckpt", *(f"step_{s:06d}.ckpt" for s in steps)}
     for path in (run / "checkpoints").iterdir():
         content = load(path)
         kept = [content[key] for key in ("state_dict", "current_model_state", "optimizer_states")]
@@ -165,7 +170,8 @@ def test_divergence_is_told_and_leaves_finite_checkpoints(lr, every, tmp_path):
     assert train(*wild, "trainer.max_steps=60", folder=tmp_path)[0] == 1
     run = run_folder(tmp_path)
     (line,) = read(tmp_path / "errors.txt").splitlines()
-    assert re.search(r"the loss is (nan|inf) at step \d+|the state is not finite after step \d+, of loss", line)
+    found = r"the (loss|gradient norm) is (nan|inf) at step \d+|the state is not finite after step \d+, of loss"
+    assert re.search(found, line)
     steps = steps_of(run)
     if every == 1:
         assert steps
@@ -205,14 +211,16 @@ def small_disk(tmp_path):
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, small_disk):
     outputs = f"outputs={small_disk}"
     large = ("model.width=64", "checkpoints.every=1", "checkpoints.keep=100", "trainer.max_steps=40")
-    code, _ = train(*large, outputs, folder=tmp_path)
+    code, text = train(*large, outputs, folder=tmp_path)
     assert code == 1
     (run,) = (small_disk / "runs" / "test").iterdir()
-    (line,) = read(tmp_path / "errors.txt").splitlines()
+    warning, line = read(tmp_path / "errors.txt").splitlines()
+    assert re.fullmatch(r"WARNING: checkpoints: [\d.]+ MB more to come, [\d.]+ MB free: checkpoints.keep=100", warning)
+    assert re.search(r"checkpoints: [\d.]+ kB each, at most 41 of them, in ", text)
     assert "could not be written (No space left on device)" in line
     steps = steps_of(run)
     assert 1 < len(steps) < 40
-    assert f"step_{steps[-1] + 1:06d}.ckpt could not" in line
+    assert re.search(rf"(step_{steps[-1] + 1:06d}|best)\.ckpt could not", line)
     assert_good_checkpoints(run, steps)
     assert status(run)["state"] == "failed"
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
@@ -235,9 +243,48 @@ def test_a_second_process_does_not_write_into_the_folder(tmp_path):
         message = read(tmp_path / "errors.txt")[errors:]
         assert message.startswith("refused: resume: another process is writing to") and str(run) in message
         assert before == {name: read(run / name) for name in before}
-        assert not (run / "run.log").exists()
     finally:
         go.touch()
         first.join()
     assert first.exitcode == 0
     assert status(run)["state"] == "done"
+
+
+@pytest.mark.parametrize("signum", [SIGUSR1, SIGUSR2])
+def test_the_warning_of_a_cluster(signum, tmp_path):
+    """A checkpoint and 143, however often it comes; nothing of Lightning's own; who listened before listens again."""
+    told = tmp_path / "told"
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"what another program has left for SLURM")
+    code, text = train(folder=tmp_path, prepare=partial(under_slurm, 4, signum, told))
+    assert code == 143, text
+    run = run_folder(tmp_path)
+    assert status(run).items() >= {"state": "preempted", "exit": 143}.items()
+    assert status(run)["reason"] == f"stopped by {signum.name} after step 5, which is saved"
+    assert read(told).split() == [str(int(signum))]
+    assert_good_checkpoints(run, [3, 5])
+    assert [path.name for path in tmp_path.rglob("hpc*")] == ["hpc_ckpt_1.ckpt"]
+
+
+def test_a_budget_of_time_is_the_whole_run_s(tmp_path):
+    """It ends training, not the run; without a longer one there is nothing to do but to evaluate again."""
+    timed = ("trainer.max_steps=100000000", "optim.final_share=1", "trainer.accumulate_grad_batches=2")
+    code, text = train(*timed, "trainer.max_time=00:00:00:01", "checkpoints.every=50", folder=tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    done = json.loads((run / "metrics.json").read_text())["train/steps"]
+    assert re.search(rf"WARNING: trainer.max_time: used up after step {done} \([\d:]+\); a longer one goes on", text)
+    assert load(run / "checkpoints" / "last.ckpt")["global_step"] == done > 0
+    assert status(run)["state"] == "done"
+    code, text = train(f"resume={run}", folder=tmp_path)
+    assert code == 0, text
+    assert "WARNING: trainer.max_time: used up by the parts of the run before this one" in text
+    assert json.loads((run / "metrics.json").read_text())["train/steps"] == done
+    more = done + 3
+    code, text = train(f"resume={run}", "trainer.max_time=01:00:00:00", f"trainer.max_steps={more}", folder=tmp_path)
+    assert code == 0, text
+    assert load(run / "checkpoints" / "last.ckpt")["global_step"] == more
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    code, text = train(*timed, f"trainer.max_steps={more}", "checkpoints.every=50", folder=whole)
+    assert code == 0, text
+    assert_same_checkpoint(*(folder / "checkpoints" / "last.ckpt" for folder in (run, run_folder(whole))))

@@ -1,6 +1,5 @@
 """Training by two processes, started as users start it."""
 
-import csv
 import json
 import os
 import sys
@@ -12,15 +11,16 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import SIGTERM, SMALL, run_folder, shell, train
+from children import SIGKILL, SIGTERM, SMALL, run_folder, shell, train
+from ranks import FAULTS, FINE
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
+RANKS = str(Path(__file__).with_name("ranks.py"))
 TWO = ("trainer=ddp", "trainer.devices=2")
 FIGURES = ("metrics=default", "metrics.draws=1", "metrics.samples=40", "sampler.steps=4", "features.steps=20")
 
 
-@pytest.mark.slow
 def test_two_processes_train_and_score_as_one_does_and_a_sweep_of_them_is_a_sweep(tmp_path):
     """The same images, times and noise, and so the same weights but for the order of additions."""
     child = shell(["train.py", *SMALL, *TWO, *FIGURES, "-m", "seed=0,1"], tmp_path)
@@ -45,50 +45,32 @@ def test_two_processes_train_and_score_as_one_does_and_a_sweep_of_them_is_a_swee
     assert not all(torch.equal(weight, other[name]) for name, weight in one.items())  # it was two processes
 
 
-@pytest.mark.slow
-def test_two_processes_share_what_the_losses_have_been(tmp_path):
-    """Importance times: both draw from the same history, which is that of one process."""
-    options = ("schedule=vp", "loss=vlb", "times=importance", "times.cells=4", "times.history=2")
-    code, text = train(*options, folder=tmp_path)
-    assert code == 0, text
-    alone = run_folder(tmp_path)
-    child = shell(["train.py", *SMALL, *TWO, *options, "name=two"], tmp_path)
+def test_a_process_that_ends_is_the_end_of_its_job_and_not_of_the_sweep(tmp_path):
+    """Killed, broken or refused: each job says so, and the last one is fine."""
+    seeds = f"seed={','.join(str(seed) for seed in (*FAULTS, FINE))}"
+    child = shell([RANKS, *SMALL, *TWO, "-m", seeds], tmp_path)
     _, stderr = child.communicate(timeout=300)
-    assert child.returncode == 0, stderr
-    (together,) = (tmp_path / "outputs" / "runs" / "two").iterdir()
-    saved = [
-        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (alone, together)
-    ]
-    assert torch.equal(saved[0]["times.seen"], saved[1]["times.seen"])
-    torch.testing.assert_close(saved[0]["times.losses"], saved[1]["times.losses"], rtol=1e-4, atol=1e-4)
-    assert not torch.equal(saved[0]["times.losses"], saved[1]["times.losses"])  # it was two processes
+    assert child.returncode == 1, stderr
+    assert not [p.pid for p in psutil.process_iter() if str(tmp_path) in started_in(p)]
+    (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
+    jobs = [json.loads((sweep / str(number) / "status.json").read_text()) for number in range(len(FAULTS) + 1)]
+    assert [job["state"] for job in jobs] == ["failed"] * len(FAULTS) + ["done"]
+    for reason, job in zip(FAULTS.values(), jobs, strict=False):
+        assert reason in job["reason"]
+    assert len(stderr.strip().splitlines()) == len(FAULTS)  # each is told once
+    alone = torch.load(sweep / "0" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert alone["global_step"] == 6
 
 
-@pytest.mark.slow
-def test_two_processes_draw_the_directions_of_one(tmp_path):
-    """Sliced score matching: every example has the same random directions, whoever computes it."""
-    options = ("loss=sliced_vr", "trainer.log_every_n_steps=1")
-    code, text = train(*options, folder=tmp_path)
-    assert code == 0, text
-    alone = run_folder(tmp_path)
-    child = shell(["train.py", *SMALL, *TWO, *options, "name=two"], tmp_path)
-    _, stderr = child.communicate(timeout=300)
-    assert child.returncode == 0, stderr
-    (together,) = (tmp_path / "outputs" / "runs" / "two").iterdir()
-    losses = []
-    for run in (alone, together):
-        with (run / "metrics.csv").open() as file:
-            losses.append([float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]])
-    assert len(losses[0]) == 12
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    saved = [
-        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (alone, together)
-    ]
-    assert not all(torch.equal(weight, saved[1][name]) for name, weight in saved[0].items())  # it was two processes
+def started_in(process: psutil.Process) -> str:
+    """Where a process lives."""
+    try:
+        return process.cwd()
+    except psutil.Error:
+        return ""
 
 
-@pytest.mark.slow
-def test_a_signal_to_the_first_process_stops_both_with_a_checkpoint(tmp_path):
+def test_a_signal_to_the_first_process_stops_both_with_a_checkpoint_and_its_death_ends_both(tmp_path):
     settings = [item for item in SMALL if not item.startswith("trainer.max_steps")]
     child = shell(["train.py", *settings, *TWO, "trainer.max_steps=100000000"], tmp_path)
     while child.poll() is None and not list(tmp_path.glob("outputs/runs/test/*/checkpoints/last.ckpt")):
@@ -100,11 +82,22 @@ def test_a_signal_to_the_first_process_stops_both_with_a_checkpoint(tmp_path):
     assert not second.is_running()
     run = run_folder(tmp_path)
     status = json.loads((run / "status.json").read_text())
-    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    saved = step_of(run)
     assert f"after step {saved}, which is saved" in status["reason"]
     assert (status["state"], status["exit"]) == ("preempted", 143)
-    child = shell(["train.py", f"resume={run}", f"trainer.max_steps={saved + 2}"], tmp_path)
-    _, stderr = child.communicate(timeout=120)
-    assert child.returncode == 0, stderr
-    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == saved + 2
-    assert run_folder(tmp_path) == run
+    child = shell(["train.py", f"resume={run}", "trainer.max_steps=200000000"], tmp_path)
+    while child.poll() is None and step_of(run) <= saved:
+        time.sleep(0.05)
+    (second,) = [p for p in psutil.Process(child.pid).children() if p.environ().get("LOCAL_RANK") == "1"]
+    code, text = train(f"resume={run}", folder=tmp_path)
+    assert code == 2
+    assert "another process is writing" in text
+    os.kill(child.pid, SIGKILL)
+    second.wait(30)
+    child.communicate(timeout=30)
+    assert step_of(run) > saved
+
+
+def step_of(run: Path) -> int:
+    """Of the last checkpoint."""
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]

@@ -9,6 +9,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from children import SIGINT, SIGKILL, SIGTERM, run_folder, train
+from sameness import assert_same_run
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
@@ -24,44 +25,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_folder(folder)
 
 
-def tensors(node, name=""):
-    """Every tensor and number of a checkpoint by its path, without what counts seconds and epochs."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key not in ("seconds", "loops", "epoch"):
-                yield from tensors(value, f"{name}/{key}")
-    elif isinstance(node, list | tuple):
-        for i, value in enumerate(node):
-            yield from tensors(value, f"{name}/{i}")
-    else:
-        yield name, node
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """Weights, averages, optimizer, schedule and every logged figure but the speed."""
-    a, b = (dict(tensors(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True))) for run in (one, other))
-    assert a.keys() == b.keys()
-    assert any(name.startswith("/current_model_state") for name in a)
-    assert any(name.startswith("/optimizer_states") and name.endswith("exp_avg_sq") for name in a)
-    for name, value in a.items():
-        same = torch.equal(value, b[name]) if isinstance(value, torch.Tensor) else value == b[name]
-        assert same or (isinstance(value, float) and value != value), name
-    rows = []
-    for run in (one, other):
-        with (run / "metrics.csv").open() as file:
-            rows.append([{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)])
-    assert rows[0] == rows[1]
-
-
 @pytest.mark.parametrize(
     ("where", "step", "signum", "code"),
     [
-        ("training", 5, SIGKILL, -9),
         ("training", 6, SIGKILL, -9),
-        ("validation", 4, SIGKILL, -9),
         ("validation", 8, SIGTERM, 143),
-        ("saving", 6, SIGKILL, -9),
-        ("training", 7, SIGTERM, 143),
         ("training", 10, SIGINT, 130),
     ],
 )
@@ -99,19 +67,6 @@ def test_whatever_a_choice_learns_or_remembers_goes_on(tmp_path, options):
     saved = torch.load(run_folder(cut) / "checkpoints" / "last.ckpt", weights_only=True)["current_model_state"]
     if "times=importance" in options:
         assert saved["times.seen"].sum() == 12 * 32
-
-
-def test_two_interruptions_and_accumulation(tmp_path):
-    options = (*OPTIONS, "trainer.accumulate_grad_batches=3")
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        folder.mkdir()
-    assert train(*options, folder=whole)[0] == 0
-    assert train(*options, folder=cut, kill=("training", 4, SIGTERM))[0] == 143
-    run = run_folder(cut)
-    assert train(f"resume={run}", folder=cut, kill=("training", 9, SIGKILL))[0] == -9
-    assert train(f"resume={run}", folder=cut)[0] == 0
-    assert_same_run(run_folder(whole), run)
 
 
 def test_epochs_of_five_batches_change_nothing(tmp_path, whole):

@@ -35,7 +35,7 @@ def four(tmp_path_factory) -> Path:
 
 def test_four_jobs_have_a_folder_each(four):
     sweep = sweep_folder(four)
-    assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
+    assert sorted(path.name for path in sweep.glob("[0-9]*")) == ["0", "1", "2", "3"]
     seen = []
     for job in range(4):
         figures = json.loads((sweep / str(job) / "metrics.json").read_text())
@@ -48,6 +48,26 @@ def test_four_jobs_have_a_folder_each(four):
     assert [job["job"] for job in jobs(four)] == [0, 1, 2, 3]
     assert {"schedule=cosine", "seed=1"} <= set(jobs(four)[3]["overrides"])
     assert not (four / "outputs" / "runs").exists()
+
+
+def test_a_sweep_says_what_it_will_do_what_each_job_has_come_to_and_shows_all_of_them(four):
+    lines = read(four / "output.txt").splitlines()
+    assert lines[:3] == [f"sweep: 4 jobs in {sweep_folder(four)}", "  schedule  linear,cosine", "  seed      0,1"]
+    told = [line for line in lines if line.startswith("job ")]
+    for number, line in enumerate(told):
+        loss = json.loads((sweep_folder(four) / str(number) / "metrics.json").read_text())["train/loss"]
+        settings = f"schedule={('linear', 'cosine')[number // 2]} seed={number % 2}"
+        assert line.startswith(f"job {number} done in 0:00:0") and f"({number + 1} of 4" in line
+        assert f": {settings}  " in line and line.endswith(f"train/loss {loss:.4g}")
+    assert ["left" in line for line in told] == [True, True, True, False]
+    table = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert [row[:4] for row in table] == [
+        ["0", "linear", "0", "done"],
+        ["1", "linear", "1", "done"],
+        ["2", "cosine", "0", "done"],
+        ["3", "cosine", "1", "done"],
+    ]
+    assert "final figures" in (sweep_folder(four) / "3" / "output.txt").read_text()  # the job's own words
 
 
 def test_a_sweep_is_named_by_data_and_model_like_a_run(tmp_path):
@@ -112,7 +132,7 @@ def test_what_does_not_compose_refuses_the_sweep_before_its_first_job(tmp_path):
 def test_a_signal_ends_the_sweep_and_is_recorded(tmp_path):
     code, _ = train("-m", "seed=0,1", folder=tmp_path, kill=("training", 4, SIGTERM))
     assert code == 143
-    assert [job["state"] for job in jobs(tmp_path)] == ["preempted"]
+    assert [job["state"] for job in jobs(tmp_path)] == ["preempted", "missing"]
     run = sweep_folder(tmp_path) / "0"
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 5
     assert not (sweep_folder(tmp_path) / "1").exists()

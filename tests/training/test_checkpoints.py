@@ -1,5 +1,6 @@
 """Which checkpoints there are, and which is the newest."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import torch
 
 from difflab.runs.folder import RunFolder
 from difflab.runs.resume import checkpoint
-from difflab.training.callbacks.checkpoints import by_step, link
+from difflab.training.checkpoint_files import by_step, link
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
-from children import run_folder, train
+from children import run_folder, script, train
+from sameness import table
 
 
 def test_a_millionth_step_comes_after_the_one_before(tmp_path):
@@ -52,3 +54,35 @@ def test_a_run_that_is_killed_while_it_saves_leaves_no_half_checkpoint_behind(tm
     code, text = train(f"resume={run}", folder=tmp_path)
     assert code == 0, text
     assert not list((run / "checkpoints").glob("*.unfinished"))
+
+
+WILD = ("optim.lr=0.3", "optim.warmup_steps=0", "trainer.gradient_clip_val=null", "ema.decay=0")
+
+
+@pytest.mark.slow
+def test_the_best_stays_and_can_be_evaluated(tmp_path):
+    """It is of a step that no other checkpoint is of."""
+    code, text = train(*WILD, "trainer.val_check_interval=2", "checkpoints.every=4", folder=tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    held_out = {int(row["step"]): float(row["val/loss"]) for row in table(run) if row["val/loss"]}
+    lowest = min(held_out, key=held_out.__getitem__)
+    assert list(held_out) == [2, 4, 6, 8, 10, 12] and lowest == 10
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "last.ckpt", *(f"step_{step:06d}.ckpt" for step in (4, 8, 12))]
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["global_step"] == lowest
+    assert best["callbacks"]["Checkpoints"] == {"lowest": held_out[lowest], "lowest_step": lowest}
+    assert f"at most 4 of them, in {run / 'checkpoints'}" in text
+    cheap = ("metrics=default", "metrics.distances=null", "metrics.images=8")
+    code, text = script("evaluate", [f"run={run}", "checkpoint=best.ckpt", *cheap], tmp_path)
+    assert code == 0, text
+    assert json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])["step"] == lowest
+
+
+@pytest.mark.slow
+def test_without_validation_there_is_no_best(tmp_path):
+    code, text = train("trainer.limit_val_batches=0", "checkpoints.keep=1", folder=tmp_path)
+    assert code == 0, text
+    assert {path.name for path in (run_folder(tmp_path) / "checkpoints").iterdir()} == {"last.ckpt", "step_000012.ckpt"}
+    assert "at most 2 of them" in text

@@ -141,7 +141,7 @@ def test_only_the_newest_checkpoints_stay(tmp_path):
     code, text = train("checkpoints.keep=2", folder=tmp_path)
     assert code == 0, text
     names = sorted(path.name for path in (run_folder(tmp_path) / "checkpoints").iterdir())
-    assert names == ["last.ckpt", "step_000009.ckpt", "step_000012.ckpt"]
+    assert names == ["best.ckpt", "last.ckpt", "step_000009.ckpt", "step_000012.ckpt"]
 
 
 IMAGES, LENGTHS = 4, (0.05, 0.1, 0.2)

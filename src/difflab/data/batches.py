@@ -1,6 +1,10 @@
 """Batches of data in memory: whole ones, in an order that is a function of the seed and can begin anywhere."""
 
+import os
+import signal
 from collections.abc import Iterator
+from multiprocessing import parent_process
+from threading import Thread
 from typing import NamedTuple
 
 import torch
@@ -71,3 +75,21 @@ class Gather(Dataset[Batch]):
             mirrored = torch.from_numpy(coins < 0.5)
             values[mirrored] = values[mirrored].flip(-1)
         return Batch(values, share.step, share.first, share.total)
+
+
+def outlast_signals(worker: int) -> None:
+    """A signal to stop goes to all processes of a job at once: workers leave it to the one that saves and ends them."""
+    for signum in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # which tells who has sent it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        parent = parent_process()
+        assert parent is not None and parent.pid is not None
+        Thread(target=end_for, args=(parent.pid,), daemon=True).start()
+
+
+def end_for(process: int) -> None:
+    """Wait until this process says SIGTERM, and end."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
+        pass
+    os._exit(0)

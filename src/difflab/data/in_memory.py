@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from difflab.data.batches import Gather, Order, Share
+from difflab.data.batches import Gather, Order, Share, outlast_signals
 from difflab.data.scaling import Plain, Scaling
 from difflab.distributions import Distribution
 from difflab.errors import ConfigError
@@ -135,7 +135,9 @@ class InMemory(LightningDataModule, ABC, Generic[P]):
         done = trainer.global_step * trainer.accumulate_grad_batches
         order = Order(len(self.train), self.batch_size, self.seed, done, trainer.global_rank, trainer.world_size)
         gather = Gather(self.train.values, self.seed if self.flip else None)
-        return DataLoader(gather, sampler=order, batch_size=None, num_workers=self.workers)
+        return DataLoader(
+            gather, sampler=order, batch_size=None, num_workers=self.workers, worker_init_fn=outlast_signals
+        )
 
     def val_dataloader(self) -> DataLoader:
         """The held-out examples in order, none of them twice, in batches that every rank has a share of.

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from difflab.data import ImageData
 from difflab.errors import ConfigError
 from difflab.evaluation.score import PILOT, Scorer
@@ -12,6 +14,7 @@ LEAST = 8
 POINTS = 12  # of the pilot, where there are calls enough
 
 
+@torch.inference_mode()
 def quick(
     denoise: Denoiser, data: ImageData, bounds: Sequence[Scored], calls: int, seed: int, batch: int
 ) -> dict[str, float]:

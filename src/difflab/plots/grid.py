@@ -8,6 +8,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from difflab.files import unfinished
+
 SHORTEST = 512
 PAIRED = 8  # columns, of pictures that belong together two by two
 
@@ -22,6 +24,5 @@ def image_grid(pictures: UInt8[Tensor, "n c h w"], path: Path, columns: int | No
     factor = max(1, SHORTEST // min(image.size))
     image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".new")
-    image.save(unfinished, "PNG")
-    unfinished.replace(path)
+    with unfinished(path) as new:
+        image.save(new, "PNG")

@@ -26,6 +26,7 @@ from difflab.randomness import stream
 from difflab.runs.assemble import denoiser_of
 from difflab.runs.benchmarks.likelihood import likelihood
 from difflab.runs.benchmarks.row import Row
+from difflab.runs.benchmarks.sweep import sweep
 from difflab.runs.build import build
 from difflab.runs.folder import RunFolder, environment, write_json
 from difflab.runs.load import option
@@ -223,6 +224,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
     "sampler": sampler,
     "coefficients": coefficients,
     "first_second": first_second,
+    "sweep": sweep,
     "likelihood": likelihood,
 }
 

@@ -24,8 +24,10 @@ def read(path: Path, field: str) -> dict[str, Any]:
     damage = "is damaged (truncated or changed since it was written)"
     try:
         with zipfile.ZipFile(path) as archive:
-            # An entry marked as a folder passes Python's test and leaves torch with a tensor of uninitialised memory.
-            if archive.testzip() is not None or any(entry.external_attr for entry in archive.infolist()):
+            # An entry marked as a folder passes Python's test and leaves torch with a tensor of uninitialised memory;
+            # one that is compressed, as torch writes none, may become too large for memory.
+            odd = any(entry.external_attr or entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
+            if odd or archive.testzip() is not None:
                 raise ConfigError(f"{field}: {path} {damage}")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -39,6 +41,9 @@ def read(path: Path, field: str) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else KEYS
     if missing:
         raise ConfigError(f"{field}: {path} is no checkpoint of difflab: {missing[0]} is missing")
+    states = (content["state_dict"], content["current_model_state"])
+    if not all(isinstance(state, dict) for state in states) or not isinstance(content["global_step"], int):
+        raise ConfigError(f"{field}: {path} is no checkpoint of difflab: it holds no weights by name, or no step")
     return content
 
 

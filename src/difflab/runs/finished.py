@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,6 +13,7 @@ from difflab.runs.assemble import Parts
 from difflab.runs.folder import RunFolder
 from difflab.runs.load import Run, load_run
 from difflab.runs.settings import changes
+from difflab.runs.trust import without_say
 
 DRAWN_BY = ("data", "model", "c_noise", "prediction", "schedule", "warp", "variance", "sampler", "targets")
 
@@ -42,7 +43,7 @@ class Finished(NamedTuple):
             ConfigError: where the folder is no run or the checkpoint is not in it.
         """
         folder = RunFolder.existing("run", cfg.run)
-        saved: Any = OmegaConf.to_container(folder.read_config("run"))
+        saved = without_say(cast(dict[str, Any], OmegaConf.to_container(folder.read_config("run"))))
         there = sorted(path.name for path in folder.checkpoints.glob("*.ckpt"))
         if not there:
             raise ConfigError(f"run: there is no checkpoint in {folder.path}; allowed are runs that have saved one")
@@ -54,8 +55,8 @@ class Finished(NamedTuple):
 
     def config(self) -> dict[str, Any]:
         """The run's config with the changes."""
-        saved: Any = OmegaConf.to_container(RunFolder(Path(self.path)).read_config("run"))
-        return saved | self.changes
+        saved = OmegaConf.to_container(RunFolder(Path(self.path)).read_config("run"))
+        return without_say(cast(dict[str, Any], saved)) | self.changes
 
     def load(self) -> Run:
         """The run with its weights, on the device of this process."""

@@ -10,14 +10,15 @@ from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from difflab.errors import ConfigError
+from difflab.files import flush, unfinished
+from difflab.runs.trust import check_inside, read_yaml
 
 PACKAGES = ("difflab", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "wandb")
 
@@ -27,9 +28,9 @@ NEWER = {"decoder"}  # sections that runs of earlier versions lack
 
 def write_text(path: Path, text: str) -> None:
     """A file that is whole or as it was before."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    new.replace(path)
+    with unfinished(path) as new:
+        new.write_text(text)
+        flush(new)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -57,11 +58,12 @@ class RunFolder:
         """A folder that some run has written.
 
         Raises:
-            ConfigError: where it is none.
+            ConfigError: where it is none, or leads elsewhere.
         """
         folder = cls(Path(path))
         if not folder.config.is_file():
             raise ConfigError(f"{field}: {path} is not a run folder; allowed are folders with a config.yaml of a run")
+        check_inside(folder.path, field)
         return folder
 
     def take(self) -> None:
@@ -78,10 +80,11 @@ class RunFolder:
                 f"resume: another process is writing to {self.path}; allowed are folders whose run has ended"
             ) from error
 
-    def set_status(self, state: str, reason: str = "", code: int | None = None) -> None:
-        """state: running, done, failed, refused, preempted or interrupted."""
-        now = datetime.now().isoformat(timespec="seconds")
-        self.write_status({"state": state, "reason": reason, "exit": code, "time": now})
+    def set_status(self, state: str, reason: str = "", code: int | None = None, seconds: float | None = None) -> None:
+        """state: running, done, failed, refused, preempted or interrupted; after so many seconds."""
+        status = {"state": state, "reason": reason, "exit": code, "time": datetime.now().isoformat(timespec="seconds")}
+        where = {"pid": os.getpid(), "host": gethostname()} if state == "running" else {"seconds": seconds}
+        self.write_status(status | where)
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """status.json, by the process that holds the folder; a full disk does not change how the run ends."""
@@ -92,28 +95,26 @@ class RunFolder:
     def read_status(self) -> dict[str, Any]:
         """What was set last; empty where nothing was."""
         try:
-            return json.loads(self.status.read_text())
-        except (OSError, ValueError):
+            status = json.loads(self.status.read_text())
+        except (OSError, ValueError, RecursionError):
             return {}
+        return status if isinstance(status, dict) else {}
 
     def read_config(self, field: str) -> DictConfig:
-        """The saved config of the run.
+        """The saved config of the run, as plain values: nothing in it can be resolved.
 
         Raises:
-            ConfigError: where it cannot be read as one.
+            ConfigError: where it is not what a run writes.
         """
-        try:
-            config = OmegaConf.load(self.config)
-            whole = (
-                isinstance(config, DictConfig) and not SECTIONS - config.keys() and "${" not in self.config.read_text()
-            )
-        except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-            raise ConfigError(f"{field}: {self.config} cannot be read ({' '.join(str(error).split())})") from error
-        if not whole:
-            raise ConfigError(f"{field}: {self.config} is not the resolved config of a run, as the run has written it")
-        for section in sorted(NEWER - config.keys()):
+        plain = read_yaml(self.config, field)
+        for section in sorted(SECTIONS):
+            if not isinstance(plain.get(section), dict):
+                raise ConfigError(f"{field}: {self.config} has no section {section}, and is not the config of a run")
+        if not isinstance(plain.get("seed"), int):
+            raise ConfigError(f"{field}: {self.config} has no seed, and is not the config of a run")
+        for section in sorted(NEWER - plain.keys()):
             raise ConfigError(f"{field}: {self.config} has no {section}: an earlier difflab wrote it, and can read it")
-        return config
+        return OmegaConf.create(plain)
 
     def describe(self, config: Any, overrides: list[str]) -> None:
         """Write environment.json and config.yaml, once; whoever finds the second finds the first."""

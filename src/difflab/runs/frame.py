@@ -2,13 +2,12 @@
 
 import logging
 import os
-import secrets
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import cache
+from contextlib import ExitStack, nullcontext, redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from textwrap import shorten
@@ -18,15 +17,17 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from difflab.errors import ConfigError
 from difflab.runs.composition import explained
-from difflab.runs.folder import RunFolder, write_json
+from difflab.runs.folder import RunFolder
+from difflab.runs.names import register_resolvers
 from difflab.runs.paths import CONFIGS
-from difflab.runs.processes import is_child, one_job
+from difflab.runs.processes import follow, has_parent, is_child, job_stamp, speaks
 from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
+from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file
 from difflab.runs.validate import validate
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,6 @@ STATES = {0: "done", 1: "failed", 2: "refused", 130: "interrupted", 143: "preemp
 
 class Terminated(BaseException):
     """SIGTERM outside of training."""
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def refusal(error: BaseException | None) -> ConfigError | None:
@@ -57,8 +54,10 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return 130, "interrupted"
     if isinstance(error, Terminated):
         return 143, "terminated"
+    if isinstance(error, SystemExit):  # submitit's, whose handler was told of a signal outside of training
+        return 143, "preempted"
     if hasattr(error, "signum"):
-        return 128 + error.signum, str(error)
+        return 130 if error.signum == signal.SIGINT else 143, str(error)
     return 1, shorten(f"{type(error).__name__}: {error}", 500)
 
 
@@ -68,62 +67,106 @@ class Frame:
     Args:
         config: name of its YAML.
         task: module whose `main(cfg, folder)` does the work; imported after the first pass of validation. Where it has
-            a `summary(results)` too, that is told once, at the end, what `main` has returned for each job.
+            a `summary(jobs, sweep)` too, that is told once, at the end, which jobs of a sweep have ended well.
         owns_folder: whether the job writes a run folder of its own.
     """
 
     def __init__(self, config: str, task: str, owns_folder: bool) -> None:
         self.config, self.task, self.owns_folder = config, task, owns_folder
+        self.script = Path(sys.argv[0]).resolve()
         self.codes: list[int] = []
-        self.entered = self.sweeping = False
-        self.jobs: list[dict[str, Any]] = []
-        self.results: list[Any] = []
+        self.entered = False
+        self.sweep: Sweep | None = None
+        self.elsewhere = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a launcher's workers get."""
+        return vars(self) | {"sweep": None, "elsewhere": True}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a worker: before it can run a job, Hydra asks for names of folders."""
+        vars(self).update(state)
+        register_resolvers()
 
     @property
     def code(self) -> int:
         """The exit code of the whole command: the job's own, or 1 where one of several did not end well."""
-        if len(self.codes) == 1 and not self.sweeping:
-            return self.codes[0]
-        return 1 if any(self.codes) else 0
+        if self.sweep is not None and self.sweep.jobs:
+            return self.sweep.code
+        return self.codes[0] if len(self.codes) == 1 else int(any(self.codes))
 
     def job(self, cfg: DictConfig) -> None:
-        """What Hydra calls, once or for each job of a sweep."""
+        """What Hydra calls, once or for each job of a sweep, here or in the workers of a launcher."""
         self.entered = True
         hydra_config = HydraConfig.get()
-        self.sweeping = self.owns_folder and hydra_config.mode == RunMode.MULTIRUN
+        sweeping = self.owns_folder and hydra_config.mode == RunMode.MULTIRUN
+        if sweeping and stop_file(Path(hydra_config.sweep.dir)).exists():
+            return
         folder = RunFolder(Path(hydra_config.runtime.output_dir))
+        signal.signal(signal.SIGTERM, self.terminate)
+        with ExitStack() as stack:
+            if sweeping:  # the terminal is the sweep's
+                output = stack.enter_context(output_of(folder.path))
+                stack.enter_context(redirect_stdout(output))
+                if self.elsewhere:
+                    stack.enter_context(redirect_stderr(output))
+            going_on = goes_on(cfg, folder) if sweeping or job_stamp() else []
+            if sweeping:
+                stack.enter_context(one_job(folder.path, self.script, going_on))
+            error = self.attempt(cfg, folder, dict(hydra_config.runtime.choices), sweeping)
+        code = 0 if error is None else verdict(error)[0]
+        self.codes.append(code)
+        if sweeping and self.sweep is not None:
+            self.sweep.look()
+        asked_to_stop = code >= 128 and not (sweeping and self.elsewhere)
+        if isinstance(error, SystemExit):
+            raise error
+        if asked_to_stop:
+            self.summarise()
+            sys.exit(code)
+        if sweeping:
+            requeue(error)
+
+    def attempt(
+        self, cfg: DictConfig, folder: RunFolder, choices: dict[str, str], sweeping: bool
+    ) -> BaseException | None:
+        """One job, its state in its folder; what ended it, where it did not end well."""
         owns = self.owns_folder and not is_child()
         before = folder.read_status() if owns else {}
-        signal.signal(signal.SIGTERM, _terminate)
+        begun, failed = time.monotonic(), None
         code, reason = 0, ""
         try:
             if owns:
                 folder.take()
                 folder.set_status("running")
-            validate(cfg, self.config, dict(hydra_config.runtime.choices))
-            with one_job(folder.path) if self.sweeping else nullcontext():
-                self.results.append(import_module(self.task).main(cfg, folder))
+            validate(cfg, self.config, choices)
+            import_module(self.task).main(cfg, folder)
         except BaseException as error:
+            failed = error
             code, reason = verdict(error)
             self.tell(folder, error, code, reason)
         if folder.lock.is_locked:
-            if code == 2 and before:  # a resume that was refused says nothing about the run
+            if code == 2 and before and not sweeping:  # a resume that was refused says nothing about the run
                 folder.write_status(before)
             else:
-                folder.set_status(STATES.get(code, "failed"), reason, code)
+                folder.set_status(STATES.get(code, "failed"), reason, code, round(time.monotonic() - begun, 1))
             folder.lock.release()
-        self.codes.append(code)
-        if self.sweeping:
-            self.record(hydra_config, code, reason)
-        if code >= 128:
-            self.summarise()
-            sys.exit(code)
+        return failed
+
+    def terminate(self, signum: int, frame: FrameType | None) -> None:
+        """SIGTERM, and in a sweep Ctrl-C: jobs in other processes are told, then this one ends."""
+        if self.sweep is not None:
+            self.sweep.stop(signum)
+        raise KeyboardInterrupt if signum == signal.SIGINT else Terminated
 
     def summarise(self) -> None:
-        """Let the task say what came of the jobs that ended well."""
-        summary = getattr(sys.modules.get(self.task), "summary", None)
-        if summary is not None and self.results:
-            summary(self.results)
+        """Show what came of a sweep, and let the task say what came of those of its jobs that ended well."""
+        if self.sweep is None or self.sweep.folder is None:
+            return
+        done = self.sweep.end()
+        summary = getattr(import_module(self.task), "summary", None) if done else None
+        if summary is not None:
+            summary(done, self.sweep.folder)
 
     def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
         """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
@@ -134,34 +177,13 @@ class Frame:
             else:
                 traceback.print_exception(error)
             where = f"; traceback in {folder.path / 'run.log'}" if logged else ""
-            print(f"error: {reason}{where}", file=sys.stderr)
-        elif not is_child():
+            if speaks(code, reason):
+                print(f"error: {reason}{where}", file=sys.stderr)
+        else:
             if logged:
                 log.info(reason)
-            print(f"{'refused: ' if code == 2 else ''}{reason}", file=sys.stderr)
-
-    def record(self, hydra_config: Any, code: int, reason: str) -> None:
-        """sweep.json: every job with its state and reason; a failed one does not stop the others."""
-        number, overrides = hydra_config.job.num, list(hydra_config.overrides.task)
-        state = STATES.get(code, "failed")
-        self.jobs.append({"job": number, "overrides": overrides, "state": state, "reason": reason})
-        sweep = Path(hydra_config.sweep.dir)
-        sweep.mkdir(parents=True, exist_ok=True)
-        write_json(sweep / "sweep.json", {"jobs": self.jobs})
-        print(f"job {number} {state}: {' '.join(overrides)} {reason}".rstrip(), flush=True)
-
-
-@cache
-def suffix() -> str:
-    """Four characters that keep two runs of the same second apart; the same all through a process."""
-    return secrets.token_hex(2)
-
-
-def choice(group: str, *, _root_: Any) -> str:
-    """The chosen option of a group: while Hydra names a sweep's folder from the config, later from Hydra itself."""
-    whole = _root_ if "hydra" in _root_ else None
-    choices = OmegaConf.select(whole, "hydra.runtime.choices") if whole is not None else None
-    return (choices or HydraConfig.get().runtime.choices)[group]
+            if speaks(code, reason):
+                print(f"{'refused: ' if code == 2 else ''}{reason}", file=sys.stderr)
 
 
 def run(config: str, task: str, owns_folder: bool = False) -> None:
@@ -172,8 +194,8 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
         task: module whose `main(cfg, folder)` does the work.
         owns_folder: whether the job writes a run folder of its own.
     """
-    OmegaConf.register_new_resolver("suffix", suffix, replace=True)
-    OmegaConf.register_new_resolver("choice", choice, replace=True)
+    register_resolvers()
+    logging.raiseExceptions = False  # where run.log finds no room, that is not what the user is to read
     frame = Frame(config, task, owns_folder)
 
     def main(cfg: DictConfig) -> None:
@@ -183,11 +205,21 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # then what Hydra cannot compose is raised, for `explained` to tell
     try:
-        if not is_child():
-            sys.argv[1:] = sorted(sys.argv[1:], key=lambda a: a not in ("-m", "--multirun"))  # argparse wants -m first
-            sys.argv[1:] = resumed(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
+        command = sys.argv[1:]
+        if is_child():
+            follow()
+        if not has_parent():
+            sys.argv[1:] = sorted(command, key=lambda a: a not in ("-m", "--multirun"))  # argparse wants -m first
+            sys.argv[1:] = rewritten(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
+        if is_child() and not has_parent():
+            sys.argv.append("hydra.output_subdir=null")  # the first process writes it
         entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config)(main)
-        entry()
+        if owns_folder and not is_child():
+            frame.sweep = Sweep([Path(sys.argv[0]).name, *command])
+            signal.signal(signal.SIGTERM, frame.terminate)
+            signal.signal(signal.SIGINT, frame.terminate)
+        with frame.sweep.watched() if frame.sweep is not None else nullcontext():
+            entry()
         frame.summarise()
     except (KeyboardInterrupt, Terminated) as error:  # before, between and after jobs
         code, reason = verdict(error)
@@ -200,3 +232,8 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
         print(f"refused: {reason}", file=sys.stderr)
         sys.exit(2)
     sys.exit(frame.code)
+
+
+def rewritten(arguments: list[str]) -> list[str]:
+    """The command line of what goes on in the folder of a run or of a sweep."""
+    return resumed_sweep(resumed(arguments))

@@ -1,13 +1,15 @@
 """A finished run as an object: sampling and scoring with its EMA weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from difflab.data import ImageData
+from difflab.data import ImageData, InMemory
+from difflab.data.torchvision_sets import TorchvisionSet
 from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Scores, Store, generate, measure
 from difflab.randomness import SampleNoise
@@ -16,6 +18,7 @@ from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS, cache_folder
+from difflab.runs.trust import quoted, without_say
 from difflab.samplers import Sampler, encode
 from difflab.training import Snapshots, label, reconstruct
 
@@ -196,6 +199,23 @@ def average(
     return reconstruct(Snapshots(folder.path, ema["snapshot_every"]), length, content["global_step"], held)
 
 
+def data_at_hand(config: Mapping[str, Any]) -> InMemory:
+    """The data of a run's config, read: downloads go below the working folder only.
+
+    Raises:
+        ConfigError: for files that are missing elsewhere, and whatever the data refuses.
+    """
+    data = build(config["data"], "data", config["targets"])
+    elsewhere = isinstance(data, TorchvisionSet) and not data.folder().resolve().is_relative_to(Path.cwd())
+    if elsewhere and data.missing():
+        raise ConfigError(
+            f"data.root: {quoted(data.root)} of the run's config lacks files of {data.loader}; nothing is downloaded "
+            f"to places outside of the working folder that a run's config names: {data.instead(data.missing())}"
+        )
+    data.setup()
+    return data
+
+
 def load_run(
     path: str | Path,
     checkpoint: str = "last.ckpt",
@@ -206,12 +226,14 @@ def load_run(
 ) -> Run:
     """The run in a folder, with EMA weights, in evaluation mode.
 
-    Nothing is unpickled, and only classes of difflab (and of `targets`) are instantiated.
+    Nothing is unpickled, no interpolation is resolved, and of classes only those are made that are allowed (see
+    allowed.py, and `targets`). The run's config says which data is read; outside of its folder it says of no file that
+    it is written.
 
     Args:
         path: of the run folder.
         checkpoint: name of the file in checkpoints/.
-        targets: module prefixes that the run's config may name beside difflab's own.
+        targets: modules whose classes the run's config may name too.
         device: None for a GPU where there is one.
         ema_length: of the average, for runs with ema=power: the relative standard deviation of its profile. One that
             is tracked comes from the checkpoint, others are made from the snapshots up to its step; None for the first
@@ -223,11 +245,10 @@ def load_run(
             average that neither the checkpoint nor the snapshots give.
     """
     folder = RunFolder.existing("run", path)
-    config: Any = OmegaConf.to_container(folder.read_config("run"))
-    trained = config
-    config = config | {"targets": targets or []} | changes
+    trained = without_say(cast(dict[str, Any], OmegaConf.to_container(folder.read_config("run"))))
+    config = trained | {"targets": targets or []} | changes
     content = read(folder.checkpoints / checkpoint, "run")
-    parts = assemble(config, trained)
+    parts = assemble(config, trained, data_at_hand(config))
     saved = content["state_dict"]
     if ema_length is not None:
         trained_names = [f"denoiser.{name}" for name, p in parts.denoiser.named_parameters() if p.requires_grad]

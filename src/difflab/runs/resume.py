@@ -1,6 +1,5 @@
 """resume=: going on in the folder of an earlier run, with its saved config."""
 
-import json
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -10,8 +9,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from difflab.errors import ConfigError
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS
+from difflab.runs.processes import is_child
+from difflab.runs.trust import read_json, without_say
 
 MAY_CHANGE = ("trainer.max_steps", "trainer.max_time", "logger", "metrics")
+ANEW = ("targets", "cache", "features.checked")  # what a run folder has no say in, see trust.without_say
 
 
 def override(arguments: list[str], key: str) -> str | None:
@@ -26,11 +28,15 @@ def resumed(arguments: list[str]) -> list[str]:
     Raises:
         ConfigError: where that is not a run, or where something changes that may not.
     """
+    if override(arguments, "replay") not in (None, "null", ""):
+        from difflab.runs.failure import replayed  # it imports this module
+
+        return replayed(arguments)
     choice = override(arguments, "resume")
     rest = [a for a in arguments if not a.startswith("resume=")]
     if choice in (None, "null", ""):
         there = override(rest, "hydra.run.dir")
-        if there is not None and RunFolder(Path(there)).config.exists():
+        if there is not None and RunFolder(Path(there)).config.exists() and not is_child():
             raise ConfigError(f"hydra.run.dir: {there} holds a run; allowed are new folders, or resume={there}")
         return rest
     if {"-m", "--multirun"} & set(arguments):
@@ -40,7 +46,8 @@ def resumed(arguments: list[str]) -> list[str]:
         found = newest_unfinished(rest)
         if found is None:
             return rest
-        before = [a for a in json.loads((found / "environment.json").read_text())["overrides"] if not may_change(a)]
+        before = read_json(found / "environment.json", "resume").get("overrides", [])
+        before = [a for a in map(str, before) if not may_change(a)]
         fixed, choice = sorted(set(fixed) ^ set(before)), str(found)
         if "name" in {key_of(a) for a in fixed}:
             fixed = [a for a in fixed if key_of(a) != "name"]
@@ -68,7 +75,8 @@ def key_of(argument: str) -> str:
 def may_change(argument: str) -> bool:
     """Whether an override is one of those that a resumed run may carry."""
     key = key_of(argument)
-    return key.startswith(("hydra.", "hydra/")) or any(key == may or key.startswith(f"{may}.") for may in MAY_CHANGE)
+    may_change = (*MAY_CHANGE, *ANEW)
+    return key.startswith(("hydra.", "hydra/")) or any(key == may or key.startswith(f"{may}.") for may in may_change)
 
 
 def newest_unfinished(arguments: list[str]) -> Path | None:
@@ -86,29 +94,31 @@ def newest_unfinished(arguments: list[str]) -> Path | None:
 
 def saved_config(folder: RunFolder, composed: DictConfig, overrides: list[str]) -> DictConfig:
     """The saved config, with the few things that the command line may change."""
-    saved = folder.read_config("resume")
+    saved = OmegaConf.create(without_say(folder.read_config("resume")))
     with open_dict(saved):
+        saved.targets, saved.cache = composed.targets, composed.cache
         for item in overrides:
             key = item.lstrip("+").split("=", 1)[0]
-            if any(key == may or key.startswith(f"{may}.") for may in MAY_CHANGE):
+            if any(key == may or key.startswith(f"{may}.") for may in (*MAY_CHANGE, *ANEW)):
                 value = OmegaConf.select(composed, key)
                 OmegaConf.update(saved, key, value, merge=False, force_add=True)
     return saved
 
 
 def checkpoint(folder: RunFolder) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint, and what was wrong with newer ones.
+    """The newest whole checkpoint, and what was wrong with newer ones; the best one where nothing else is left.
 
     Raises:
         ConfigError: where there are checkpoints but none of them can be used.
     """
     from difflab.runs.checkpoint import problem
-    from difflab.training.callbacks.checkpoints import by_step
+    from difflab.training.checkpoint_files import by_step
 
-    steps = reversed(by_step(folder.checkpoints))
-    last = folder.checkpoints / "last.ckpt"
+    last, best = folder.checkpoints / "last.ckpt", folder.checkpoints / "best.ckpt"
     complaints: list[str] = []
-    for path in [*([last] if last.exists() else []), *steps]:
+    for path in [last, *reversed(by_step(folder.checkpoints)), best]:
+        if not path.exists():
+            continue
         wrong = problem(path)
         if wrong is None:
             return path, complaints

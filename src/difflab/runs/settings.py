@@ -1,6 +1,7 @@
 """How a script changes the settings of a finished run: what is not said stays as the run was trained with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -8,7 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.errors import ConfigError
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS
-from difflab.runs.resume import key_of, override, quoted
+from difflab.runs.resume import key_of, override
+from difflab.runs.resume import quoted as path_override
+from difflab.runs.trust import quoted, read_yaml
 
 GROUPS = ("sampler", "grid", "variance", "decoder", "likelihood", "features", "metrics")
 ADDED: set[str] = set()  # options that `with_choices` put on the command line of this process
@@ -33,15 +36,42 @@ def with_choices(config: str, arguments: list[str]) -> list[str]:
     if run in (None, "null", ""):
         raise ConfigError("run: null; allowed are run folders: run=outputs/runs/NAME/DATE_TIME-XXXX")
     folders = [RunFolder.existing("run", path) for path in run.split(",")]
-    arguments = [f"hydra.sweep.dir={quoted(folders[0].path / '.hydra' / config)}", *arguments]
+    arguments = [f"hydra.sweep.dir={path_override(folders[0].path / '.hydra' / config)}", *arguments]
     file = folders[0].path / ".hydra" / "hydra.yaml"
     if len(folders) > 1 or not file.is_file():
         return arguments
-    choices = OmegaConf.select(OmegaConf.load(file), "hydra.runtime.choices", default={})
     said = {key_of(a) for a in arguments}
     needed = [g for g in GROUPS if g not in said and any(key.startswith(f"{g}.") for key in said)]
-    ADDED.update(g for g in needed if g in choices)
-    return [*(f"{g}={choices[g]}" for g in needed if g in choices), *arguments]
+    chosen = choices(file, needed)
+    ADDED.update(chosen)
+    return [*(f"{g}={option}" for g, option in chosen.items()), *arguments]
+
+
+def choices(file: Path, groups: Sequence[str]) -> dict[str, str]:
+    """What .hydra/hydra.yaml of a run says was chosen in these groups; they go to a command line.
+
+    Raises:
+        ConfigError: for anything but the name of an option in configs/.
+    """
+    node: Any = read_yaml(file, "run", interpolations=True)
+    for key in ("hydra", "runtime", "choices"):
+        node = node.get(key) if isinstance(node, dict) else None
+    found = {g: node[g] for g in groups if g in node} if isinstance(node, dict) else {}
+    for group, option in found.items():
+        known = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+        if option not in known:
+            raise ConfigError(
+                f"{group}: {quoted(option)} in {file} is no option of configs/{group}; say {group}=OPTION, "
+                f"allowed are {', '.join(known)}"
+            )
+    return found
+
+
+def typed_targets(arguments: list[str]) -> list[str]:
+    """The modules that a command line lets in by targets=[MODULE]."""
+    value = override(arguments, "targets")
+    typed: Any = OmegaConf.to_container(OmegaConf.create(f"targets: {value or []}"))
+    return list(map(str, typed["targets"]))
 
 
 def recommended(group: str, name: str) -> set[str]:

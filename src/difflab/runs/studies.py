@@ -1,6 +1,5 @@
 """Studies: what is asked about a finished run, or about all finished runs of a sweep, and where the answers go."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +11,7 @@ from difflab.runs.assemble import Parts
 from difflab.runs.build import build
 from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.load import Run, load_run
+from difflab.runs.trust import read_json, without_say
 
 
 @runtime_checkable
@@ -67,7 +67,7 @@ def ask(study: Study, runs: Sequence[Run], home: Path, number: int = 1) -> dict[
     figures = study(runs, folder)
     write_json(folder / "figures.json", figures)
     path = home / "metrics.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
+    known = read_json(path, "runs") if path.is_file() else {}
     write_json(path, known | figures)
     for key, value in figures.items():
         if not key.endswith("_stderr"):
@@ -92,16 +92,21 @@ def study_run(study: Study, config: Mapping[str, Any], folder: RunFolder) -> dic
     return figures
 
 
-def study_sweep(jobs: Sequence[Path], sweep: Path) -> None:
-    """Each study that these jobs of a sweep have chosen, of the jobs that have chosen it."""
-    configs: list[Any] = [OmegaConf.to_container(RunFolder(job).read_config("run")) for job in jobs]
+def study_sweep(jobs: Sequence[Path], sweep: Path, targets: list[str]) -> None:
+    """Each study that these jobs of a sweep have chosen, of the jobs that have chosen it.
+
+    Args:
+        targets: what the user lets in; some of the jobs may have been here before.
+    """
+    saved: list[Any] = [OmegaConf.to_container(RunFolder(job).read_config("run")) for job in jobs]
+    configs = [without_say(config) | {"targets": targets} for config in saved]
     names: list[str] = []
     for i, config in enumerate(configs):
         study = study_of(config)
-        if study is not None and config["study"] not in [before["study"] for before in configs[:i]]:
+        if study is not None and study.of_sweep and config["study"] not in [before["study"] for before in configs[:i]]:
             own = [job for job, other in zip(jobs, configs, strict=True) if other["study"] == config["study"]]
             names.append(name_of(study))
-            ask(study, load(own, config["targets"]), sweep, names.count(names[-1]))
+            ask(study, load(own, targets), sweep, names.count(names[-1]))
 
 
 def finished(paths: Sequence[str | Path]) -> list[Path]:

@@ -4,7 +4,7 @@ import logging
 import sys
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -20,36 +20,35 @@ from difflab.runs.assemble import Parts, assemble, data_of
 from difflab.runs.auto import filled
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read, write_untrained
+from difflab.runs.failure import told
 from difflab.runs.finished import store_of
 from difflab.runs.folder import RunFolder, write_json
+from difflab.runs.launcher import other_processes
 from difflab.runs.paths import cache_folder
-from difflab.runs.processes import end_children, is_child
 from difflab.runs.refusals import Choices, refuse
 from difflab.runs.results import show, write_terms
 from difflab.runs.resume import checkpoint, saved_config
+from difflab.runs.settings import typed_targets
 from difflab.runs.studies import study_of, study_run, study_sweep
 from difflab.runs.trainer import build_trainer, close, loggers, quiet_lightning, training_callbacks
-from difflab.training import EMA, Diffusion, Table
+from difflab.training import EMA, Diffusion, FullyShard, Table, Watchdog
 from difflab.training.callbacks import Figures
 
 log = logging.getLogger(__name__)
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
 
 
-class Trained(NamedTuple):
-    """A finished run, and the folder of its sweep where a study of all of it waits for the others."""
-
-    path: Path
-    sweep: Path | None
-
-
-def main(cfg: DictConfig, folder: RunFolder) -> Trained:
+def main(cfg: DictConfig, folder: RunFolder) -> None:
     """What `python train.py` does, after the first pass of validation.
 
     Raises:
         ConfigError: for whatever a constructor, the data or a checkpoint refuses, before any work.
     """
     quiet_lightning()
+    if cfg.replay is not None:
+        from difflab.runs.replay import replay  # it imports this module
+
+        return replay(cfg, folder)
     overrides = list(HydraConfig.get().overrides.task)
     start = None
     if cfg.resume is not None:
@@ -64,60 +63,69 @@ def main(cfg: DictConfig, folder: RunFolder) -> Trained:
     study = study_of(config)
     if study is not None:
         study.check(parts, config)
-    module = diffusion(config, parts)
+    watchdog = watchdog_of(config)
+    module = diffusion(config, parts, watchdog)
     if start is not None:
         check_fits(start, module)
     images = parts.data.batch_size * config["trainer"]["accumulate_grad_batches"]  # of one optimizer step
     ema = build(config["ema"], "ema", config["targets"], images=images, folder=folder.path)
     figures = Figures(config["trainer"]["log_every_n_steps"], config["data"]["batch_size"])
-    callbacks = training_callbacks(config, parts, folder, ema, figures)
-    trainer = build_trainer(config, parts.data, callbacks)
+    callbacks = [watchdog, *training_callbacks(config, parts, folder, ema, figures)]
+    trainer = build_trainer(config, parts.data, callbacks, folder)
+    if isinstance(trainer.strategy, FullyShard):
+        trainer.strategy.check(trainer, module)
     device = trainer.strategy.root_device
     space = parts.protocol.prepare(parts.extractor, parts.data, cache_folder(config["cache"]), device)
-    folder.describe(OmegaConf.create(config), overrides)  # from here on nothing is refused
+    if trainer.is_global_zero:
+        run_itself = {key: value for key, value in config.items() if key not in ("sweep", "replay")}
+        folder.describe(OmegaConf.create(run_itself), overrides)  # from here on nothing is refused
     folder.checkpoints.mkdir(exist_ok=True)
     trainer.loggers = loggers(config, folder)
-    code, sweep = 1, None
+    code = 1
     try:
-        for logger in trainer.loggers:
-            if isinstance(logger, Table):
-                logger.rewind(read(start, "resume")["global_step"] if start else 0)
-        if parts.denoiser.trainable:
-            trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
-        elif trainer.is_global_zero:
-            write_untrained(folder.checkpoints / "last.ckpt", module)
-        if trainer.is_global_zero:
-            what = f"trained {trainer.global_step} steps" if parts.denoiser.trainable else "nothing to train"
-            print(f"{what}; evaluating")
-            log.info("trained %d steps", trainer.global_step)
-        finish(config, parts, space, module, trainer, ema, figures, folder)
-        hydra = HydraConfig.get()
-        if study is not None and study.of_sweep and hydra.mode == RunMode.MULTIRUN:
-            sweep = Path(hydra.sweep.dir)
-        elif study is not None and trainer.is_global_zero:
-            if torch.distributed.is_initialized():  # the other processes have nothing more to do
-                torch.distributed.destroy_process_group()
-            found = study_run(study, config, folder)
+        with other_processes(trainer, folder):
             for logger in trainer.loggers:
-                logger.log_metrics(found, trainer.global_step)
+                if isinstance(logger, Table):
+                    saved = read(start, "resume") if start else {"global_step": 0}
+                    logger.rewind(saved["global_step"], saved.get("metrics.csv"))
+            if parts.denoiser.trainable:
+                with told(folder, parts.data, trainer, config["seed"]):
+                    trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
+            elif trainer.is_global_zero:
+                write_untrained(folder.checkpoints / "last.ckpt", module)
+            if trainer.is_global_zero:
+                what = f"trained {trainer.global_step} steps" if parts.denoiser.trainable else "nothing to train"
+                print(f"{what}; evaluating")
+                log.info("trained %d steps", trainer.global_step)
+            finish(config, parts, space, module, trainer, ema, figures, folder)
+            hydra = HydraConfig.get()
+            of_many = study is not None and study.of_sweep and hydra.mode == RunMode.MULTIRUN
+            if study is not None and not of_many and trainer.is_global_zero:
+                if torch.distributed.is_initialized():  # the other processes have nothing more to do
+                    torch.distributed.destroy_process_group()
+                found = study_run(study, config, folder)
+                for logger in trainer.loggers:
+                    logger.log_metrics(found, trainer.global_step)
         code = 0
     finally:
-        end_children(trainer, failed=code != 0)
         close(trainer.loggers, code)
-    return Trained(folder.path, sweep)
 
 
-def summary(trained: list[Trained]) -> None:
+def summary(jobs: list[Path], sweep: Path) -> None:
     """The studies of a sweep, of its jobs that ended well."""
-    for sweep in dict.fromkeys(job.sweep for job in trained):
-        if sweep is not None and not is_child():
-            try:
-                study_sweep([job.path for job in trained if job.sweep == sweep], sweep)
-            except ConfigError as error:  # the jobs were done, and are not refused for it
-                sys.exit(f"error: {error}")
+    try:
+        study_sweep(jobs, sweep, typed_targets(sys.argv[1:]))
+    except ConfigError as error:  # the jobs were done, and are not refused for it
+        sys.exit(f"error: {error}")
 
 
-def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:
+def watchdog_of(config: dict[str, Any], at_once: bool = False) -> Watchdog:
+    """The watchdog of a config; runs of earlier versions have none that is their own."""
+    watch = config.get("watchdog") or {"loss_bound": None, "skip": 0}
+    return Watchdog(watch["loss_bound"], watch["skip"], at_once)
+
+
+def diffusion(config: dict[str, Any], parts: Parts, watchdog: Watchdog) -> Diffusion:
     """The LightningModule."""
     more = config["targets"]
     denoise, data = parts.denoiser, parts.data
@@ -125,7 +133,7 @@ def diffusion(config: dict[str, Any], parts: Parts) -> Diffusion:
     times = build(config["times"], "times", more, loss=loss, denoise=denoise, schedule=denoise.schedule)
     refuse(Choices(denoise.schedule, denoise.parameterisation, parts.variance, loss, times, levels=data.levels))
     optim = build(config["optim"], "optim", more)
-    return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"])
+    return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"], watchdog)
 
 
 def what_losses_ask(data: InMemory) -> dict[str, Any]:

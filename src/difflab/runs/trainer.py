@@ -1,6 +1,7 @@
 """Lightning's Trainer with what only this project knows: its callbacks, its loggers, and what it may not print."""
 
 import logging
+import os
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment, SLURMEnvironment
 
 from difflab.data import InMemory
 from difflab.errors import ConfigError
 from difflab.runs.assemble import Parts
 from difflab.runs.build import build
 from difflab.runs.folder import RunFolder
+from difflab.runs.processes import check_places, tasks
+from difflab.runs.validate import flatten
 from difflab.training import EMA, Table
-from difflab.training.callbacks import Checkpoints, Figures, Looks, StopOnSignal
+from difflab.training.callbacks import Agreement, Budget, Checkpoints, Figures, Looks, StopOnSignal
 
 
 def quiet_lightning() -> None:
@@ -29,6 +33,8 @@ def quiet_lightning() -> None:
         ".*`LightningDataModule.*",
         ".*Checkpoint directory.*",
         ".*LeafSpec.*",
+        ".*returned a view tensor.*",  # of FSDP2; nobody changes a network's output in place
+        ".*distributed.nn.functional.all_gather.*",
     ):
         warnings.filterwarnings("ignore", text)
     warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
@@ -42,7 +48,9 @@ def training_callbacks(
     checkpoints = Checkpoints(folder.checkpoints, keep["every"], keep["keep"])
     images = data.batch_size * config["trainer"]["accumulate_grad_batches"]
     looks = Looks(folder.samples, parts.protocol, ema, parts.drawing(config), parts.likelihood, data, figures, images)
-    return [ema, figures, looks, checkpoints, StopOnSignal(checkpoints)]
+    agreement = Agreement(flatten(config), data.fingerprint)
+    budget, stop = Budget(config["trainer"]["max_time"]), StopOnSignal(checkpoints)
+    return [agreement, ema, figures, looks, budget, checkpoints, stop]
 
 
 def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
@@ -54,7 +62,9 @@ def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
     return chosen
 
 
-def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callback]) -> Trainer:
+def build_trainer(
+    config: dict[str, Any], data: InMemory, callbacks: list[Callback], folder: RunFolder
+) -> Trainer:
     """Lightning's Trainer, with what only this project knows filled in; its loggers write, and so come later.
 
     Raises:
@@ -68,7 +78,10 @@ def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callba
     if options["precision"] == "auto":
         gpu = torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu", "cuda")
         options["precision"] = "bf16-mixed" if gpu else "32-true"
+    options["val_check_interval"] *= options["accumulate_grad_batches"]  # Lightning counts batches, we steps
     own: dict[str, Any] = {
+        "default_root_dir": str(folder.path),  # not where another program's checkpoints for SLURM may lie
+        "plugins": slurm(),
         "max_epochs": -1,
         "check_val_every_n_epoch": None,
         "num_sanity_val_steps": 0,
@@ -84,10 +97,26 @@ def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callba
     if taken:
         raise ConfigError(f"trainer.{taken[0]}: {options[taken[0]]}; allowed is nothing: difflab sets it itself")
     trainer = build(options, "trainer", config["targets"], **own)
+    check_places(trainer.num_devices, trainer.num_nodes)
     data.trainer = trainer
     data.train_dataloader()  # refuses now what it would refuse then
     data.val_dataloader()
     return trainer
+
+
+def slurm() -> ClusterEnvironment | None:
+    """Where SLURM runs this: its tasks are the processes, and one task alone starts others as anywhere else.
+
+    Raises:
+        ConfigError: for tasks of which nobody says how many are on a node.
+    """
+    if not SLURMEnvironment.detect():
+        return None
+    if not tasks():
+        return LightningEnvironment()
+    if "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise ConfigError(f"srun: {tasks()} tasks; allowed is srun --ntasks-per-node=N, N the devices of a node")
+    return SLURMEnvironment(auto_requeue=False)
 
 
 def close(folder_loggers: list[Logger], code: int) -> None:

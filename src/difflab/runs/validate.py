@@ -1,7 +1,9 @@
 """The first pass over a composed config: types, ranges and contradictions, before anything heavy is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,9 +11,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from difflab.errors import ConfigError
 from difflab.runs.paths import CONFIGS
-from difflab.runs.rules import FREE, NULLABLE, contradictions, out_of_range, shown
+from difflab.runs.ranges import FREE, NULLABLE, no_numbers, out_of_range, shown
+from difflab.runs.rules import contradictions
 
 OPEN = ("hydra", "trainer")  # the trainer's keys are checked against Lightning's Trainer when it is built
+HYDRA_GROUPS = (
+    "hydra/launcher",
+    "hydra/sweeper",
+    "hydra/job_logging",
+    "hydra/hydra_logging",
+    "hydra/env",
+    "hydra/help",
+)
 WORDS = {bool: "true or false", int: "whole numbers", float: "numbers", str: "text", list: "lists", dict: "sections"}
 
 
@@ -45,6 +56,9 @@ def is_section(group: str, option: str | None) -> bool:
 def unknown(field: str, known: Mapping[str, Any]) -> str:
     """The refusal of a field that is not there, with the name that was probably meant, or those of its section."""
     section, _, name = field.rpartition(".")
+    if str(known.get(section)).startswith("${"):
+        whole = str(known[section]).strip("${}")
+        return f"{field}: unknown; {section} is that of the whole run, whose fields are {whole}.KEY"
     beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
     near = [f"{section}.{n}".lstrip(".") for n in get_close_matches(name, beside, 1, 0.7)]
     near += [k for k, value in known.items() if k.rpartition(".")[2] == name and not isinstance(value, dict)]
@@ -53,10 +67,31 @@ def unknown(field: str, known: Mapping[str, Any]) -> str:
     return f"{field}: unknown; allowed are {', '.join(n for n in beside if n != '_target_')}"
 
 
+def not_an_option(group: str, option: Any, options: Sequence[str]) -> str:
+    """The refusal of an option that is not there, with the name that was probably meant."""
+    near = get_close_matches(option, options, 1, 0.6) if isinstance(option, str) else []
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{group}: {shown(option)}; {meant}allowed are {', '.join(options)}"
+
+
+def options_of(group: str) -> list[str]:
+    """The names of the options of a group of ours."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def groups_of(config_name: str) -> dict[str, str | None]:
+    """The groups of a config and their default options."""
+    entries = [entry for entry in _read(config_name).get("defaults", []) if isinstance(entry, dict)]
+    return {group: option for entry in entries for group, option in entry.items() if " " not in group}
+
+
 def unknown_to_hydra(field: str, config_name: str) -> str:
     """The same before there is a config: among the fields of all options."""
     known, having = defaults(config_name, {}), []
-    groups = {group for entry in _read(config_name)["defaults"] if isinstance(entry, dict) for group in entry}
+    groups = groups_of(config_name)
+    near = get_close_matches(field, [*HYDRA_GROUPS, *groups], 1, 0.7) if "." not in field else []
+    if near:
+        return f"{field}: unknown; did you mean {near[0]}?"
     for path in sorted(CONFIGS.glob("*/*.yaml")):
         group, option = path.parent.name, path.stem
         if group in groups and is_section(group, option):
@@ -71,8 +106,13 @@ def unknown_to_hydra(field: str, config_name: str) -> str:
     return unknown(field, known)
 
 
+@cache
+def _parsed(name: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=False)
+
+
 def _read(name: str) -> dict[str, Any]:
-    loaded = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=False)
+    loaded = _parsed(name)
     return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 
@@ -107,6 +147,13 @@ def validate(config: DictConfig, config_name: str, choices: dict[str, str]) -> N
     Raises:
         ConfigError: with the first field that is wrong, its value, and what is allowed.
     """
+    for group, default in groups_of(config_name).items():
+        option = choices.get(group)
+        if default is not None and option is None:
+            raise ConfigError(f"{group}: no option, or several; allowed is one of {', '.join(options_of(group))}")
+    for field, value in flatten(OmegaConf.to_container(config, resolve=False)).items():
+        if value == "???" and not field.endswith("_target_"):
+            raise ConfigError(f"{field}: ???; this value is missing: say {field}=VALUE")
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
@@ -137,7 +184,12 @@ def validate(config: DictConfig, config_name: str, choices: dict[str, str]) -> N
             words = WORDS[type(default)]
             if isinstance(default, list) and default:
                 words += f" of {WORDS[type(default[0])]}"
-            example = "" if "${" in str(default) else f", such as {shown(default)}"
+            example = "" if "${" in str(default) or isinstance(default, dict) else f", such as {shown(default)}"
             raise ConfigError(f"{field}: {shown(value)}; allowed are {words}{example}")
-    for message in [*out_of_range(flat), *contradictions(flat, choices)]:
+    for field, default in known.items():
+        section, _, name = field.rpartition(".")
+        here = plain if not section else flat.get(section)
+        if isinstance(here, dict) and name not in here and not isinstance(default, dict) and name != "_target_":
+            raise ConfigError(f"{field}: missing; allowed are {WORDS.get(type(default), 'values')}")
+    for message in chain(out_of_range(flat), no_numbers(flat), contradictions(flat, choices)):
         raise ConfigError(message)

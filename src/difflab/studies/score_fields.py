@@ -19,8 +19,8 @@ from difflab.plots.points import Window
 from difflab.plots.score_field import Errors, Field, score_fields
 from difflab.prediction import Denoiser
 from difflab.randomness import torch_seed
+from difflab.runs.allowed import allowed
 from difflab.runs.assemble import Parts
-from difflab.runs.build import PREFIXES, allowed
 from difflab.runs.load import Run
 from difflab.schedules import Marginal
 from difflab.studies.plane import mixture, plane
@@ -187,7 +187,7 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """
     found: dict[str, list[Run]] = {}
     for run in runs:
-        kind = allowed(run.config["times"]["_target_"], "times", (*PREFIXES, *run.config["targets"]))
+        kind = allowed(run.config["times"]["_target_"], "times", tuple(run.config["targets"]))
         one = kind is OneLevel
         found.setdefault("one" if one else "many", []).append(run)
     return {name: found[name] for name in TITLES if name in found}

@@ -16,8 +16,9 @@ from difflab.prediction import Denoiser
 from difflab.process import diffuse
 from difflab.progress import Progress
 from difflab.randomness import stream
+from difflab.runs.allowed import allowed
 from difflab.runs.assemble import Parts
-from difflab.runs.build import PREFIXES, allowed, build
+from difflab.runs.build import build
 from difflab.runs.load import Run, option
 from difflab.schedules import Schedule
 from difflab.times import OneLevel
@@ -123,7 +124,7 @@ def of(name: str, run: Run) -> Loss:
 
 def name_of(config: Mapping[str, Any]) -> str:
     """The loss of a run, by the name of its option."""
-    kind = allowed(config["loss"]["_target_"], "loss", (*PREFIXES, *config["targets"]))
+    kind = allowed(config["loss"]["_target_"], "loss", tuple(config["targets"]))
     return next((name for name, known in KINDS.items() if kind is known), "")
 
 

@@ -11,8 +11,9 @@ import torch
 from difflab.errors import ConfigError
 from difflab.losses import Sliced
 from difflab.plots.losses import Losses, losses
+from difflab.runs.allowed import allowed
 from difflab.runs.assemble import Parts
-from difflab.runs.build import PREFIXES, allowed, build
+from difflab.runs.build import build
 from difflab.runs.load import Run
 from difflab.schedules import Schedule
 from difflab.times import OneLevel
@@ -92,7 +93,7 @@ def noise_of(config: Mapping[str, Any]) -> float:
 
 def kind_of(config: Mapping[str, Any], group: str) -> type:
     """The class of a group's option."""
-    return allowed(config[group]["_target_"], group, (*PREFIXES, *config["targets"]))
+    return allowed(config[group]["_target_"], group, tuple(config["targets"]))
 
 
 def scale_of(config: Mapping[str, Any], schedule: Schedule) -> float | None:

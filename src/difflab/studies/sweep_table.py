@@ -1,6 +1,5 @@
 """The variants of a sweep beside each other: means over seeds, intervals, and what cannot be told from the best."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +14,7 @@ from difflab.plots.sweep_table import Cell, sweep_table
 from difflab.runs.assemble import Parts
 from difflab.runs.comparison import settings
 from difflab.runs.load import Run
+from difflab.runs.trust import read_json
 from difflab.studies.statistics import holm, interval, paired
 from difflab.studies.sweep_text import markdown, write
 
@@ -31,8 +31,8 @@ class Job:
     @classmethod
     def of(cls, folder: Path) -> "Job":
         """What a run folder says."""
-        typed = json.loads((folder / "environment.json").read_text())["overrides"]
-        return cls(settings(typed), json.loads((folder / "metrics.json").read_text()))
+        typed = read_json(folder / "environment.json", "runs").get("overrides", [])
+        return cls(settings(list(map(str, typed))), read_json(folder / "metrics.json", "runs"))
 
     @property
     def seed(self) -> str:

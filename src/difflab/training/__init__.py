@@ -2,20 +2,24 @@
 
 from difflab.training.averages import label
 from difflab.training.ema import EMA, constant_ema, halflife_ema, power_ema
+from difflab.training.fsdp import FullyShard
 from difflab.training.loggers import tensorboard_logger, wandb_logger
-from difflab.training.module import Diffusion, NonFinite
+from difflab.training.module import Diffusion
 from difflab.training.optim import AdamW
 from difflab.training.posthoc import left_out, reconstruct
 from difflab.training.snapshots import Snapshots
 from difflab.training.table import Table
+from difflab.training.watchdog import BadStep, Watchdog
 
 __all__ = [
     "EMA",
     "AdamW",
+    "BadStep",
     "Diffusion",
-    "NonFinite",
+    "FullyShard",
     "Snapshots",
     "Table",
+    "Watchdog",
     "constant_ema",
     "halflife_ema",
     "label",

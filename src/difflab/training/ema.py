@@ -12,6 +12,7 @@ from torch import Tensor
 
 from difflab.errors import ConfigError
 from difflab.training.averages import Constant, HalfLife, Power, Rule, label
+from difflab.training.sharding import collect, like, local, shards_of
 from difflab.training.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ class EMA(Callback):
     Several averages can be tracked at once, each with its rule for the decay. Buffers are never averaged: constant
     tables stay as they are. In checkpoints `state_dict` holds the first average, `averages` the others by their labels
     and `current_model_state` the weights that are trained, also when one is saved while the two are swapped.
+
+    Of a network that is shared out among processes each averages its slices. Instead of a swap such a network is
+    replaced by a whole one that holds the average, and checkpoints and snapshots get complete averages.
 
     Args:
         rules: of the decays, by label; at least one.
@@ -53,8 +57,8 @@ class EMA(Callback):
         for key in self.rules:
             fresh = {name: w.clone() for name, w in weights.items()}
             if key in self.averages:
-                kept = self.averages[key]
-                torch._foreach_copy_(list(fresh.values()), [kept[name].to(w) for name, w in fresh.items()])
+                kept = [like(self.averages[key][name], w) for name, w in fresh.items()]
+                torch._foreach_copy_([local(w) for w in fresh.values()], [local(w) for w in kept])
             self.averages[key] = fresh
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -68,22 +72,40 @@ class EMA(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if trainer.global_step > self.updates:
-            weights = list(self.trained(pl_module).values())
+            weights = [local(w) for w in self.trained(pl_module).values()]
             for key, rule in self.rules.items():
-                torch._foreach_lerp_(list(self.averages[key].values()), weights, 1 - rule.decay(self.updates))
+                average = [local(w) for w in self.averages[key].values()]
+                torch._foreach_lerp_(average, weights, 1 - rule.decay(self.updates))
             self.updates += 1
-            if self.snapshots is not None and self.updates % self.snapshots.every == 0 and trainer.is_global_zero:
-                self.snapshots.write(self.averages, self.updates)
+            if self.snapshots is not None and self.updates % self.snapshots.every == 0:
+                self.keep(self.snapshots, trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.snapshots is not None and self.updates % self.snapshots.every and trainer.is_global_zero:
-            self.snapshots.write(self.averages, self.updates)
+        if self.snapshots is not None and self.updates % self.snapshots.every:
+            self.keep(self.snapshots, trainer, pl_module)
+
+    def keep(self, snapshots: Snapshots, trainer: Trainer, module: LightningModule) -> None:
+        """A snapshot of all averages as they are now."""
+        averages = self.complete(module)
+        if trainer.is_global_zero:
+            snapshots.write(averages, self.updates)
+
+    def complete(self, module: LightningModule) -> dict[str, dict[str, Tensor]]:
+        """The averages for a file; those of a network that is shared out are complete on the first process alone."""
+        if shards_of(module) is None:
+            return self.averages
+        return {key: collect(average) for key, average in self.averages.items()}
 
     @contextmanager
     def averaged(self, module: LightningModule) -> Iterator[None]:
         """The module holds the first average inside, and its own weights again after, whatever happens."""
         if self.swapped or not self.average:
             yield
+            return
+        shards = shards_of(module)
+        if shards is not None:
+            with shards.whole(self.average):
+                yield
             return
         self.swap(module)
         try:
@@ -112,11 +134,12 @@ class EMA(Callback):
     on_test_end = on_predict_end = on_validation_end
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        held, other = dict(checkpoint["state_dict"]), checkpoint["state_dict"] | self.average
+        averages = self.complete(pl_module)
+        held, other = dict(checkpoint["state_dict"]), checkpoint["state_dict"] | averages.get(self.first, {})
         average, raw = (held, other) if self.swapped else (other, held)
         checkpoint["state_dict"], checkpoint["current_model_state"] = average, raw
         if self.others:
-            checkpoint["averages"] = {key: dict(self.averages[key]) for key in self.others}
+            checkpoint["averages"] = {key: dict(averages[key]) for key in self.others}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         names = self.trained(pl_module)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from math import isfinite
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -17,17 +17,15 @@ from difflab.randomness import normal, stream, torch_seed
 from difflab.schedules import Schedule
 from difflab.times import Drawn, Observer, Stratified, Times, spread
 from difflab.training.optim import Optim
-
-
-class NonFinite(RuntimeError):
-    """A loss that is not a number: which step, which loss, and where the last good checkpoint lies."""
+from difflab.training.sharding import Shards
+from difflab.training.watchdog import BadStep, Found, Seen, Watchdog
 
 
 class Diffusion(LightningModule):
     """Trains a denoiser: one loss at one random time for each image of the batch.
 
     Times and noise are functions of (seed, global batch, index in it): a resumed run and any number of processes
-    see the same. Losses stay on the device until somebody asks for them.
+    see the same.
 
     Args:
         denoiser: the network with its schedule and parameterisation.
@@ -36,26 +34,36 @@ class Diffusion(LightningModule):
         optim: the recipe of optimizer and learning rate.
         scaling: from levels to the numbers of the model.
         seed: of times, noise and dropout.
+        watchdog: is told of every step; one that only stops at what is no number where none is given.
     """
 
     def __init__(
-        self, denoiser: Denoiser, loss: Loss, times: Times, optim: Optim, scaling: Scaling | Plain, seed: int
+        self,
+        denoiser: Denoiser,
+        loss: Loss,
+        times: Times,
+        optim: Optim,
+        scaling: Scaling | Plain,
+        seed: int,
+        watchdog: Watchdog | None = None,
     ) -> None:
         super().__init__()
         self.denoiser, self.loss, self.times = denoiser, loss, times
         self.optim, self.scaling, self.seed = optim, scaling, seed
-        self.losses: list[Tensor] = []
-        self.checked = 0
+        self.watchdog = Watchdog(bound=None, skip=0) if watchdog is None else watchdog
         self.last_checkpoint = "none yet"
+        self.shards: Shards | None = None  # of a network that several processes share out
 
     def noised(self, batch: Batch, purpose: str, times: Callable[[Tensor, Schedule], Drawn]) -> tuple[Noised, Drawn]:
         """The batch at random times, and the times of the whole global batch; `purpose` names the random streams."""
+        self.streams = opened = [f"{purpose}/times/{batch.step}"]
         rows = slice(batch.first, batch.first + len(batch.values))
         uniform = torch.from_numpy(stream(self.seed, purpose, "times", batch.step).random(batch.total))
         x0 = self.scaling.encode(batch.values)
         calls = count()
 
         def numbers(what: str, *nth: int) -> Tensor:
+            opened.append("/".join(map(str, (purpose, what, batch.step, *nth))))
             whole = normal(stream(self.seed, purpose, what, batch.step, *nth), (batch.total, *x0.shape[1:]))
             return whole[rows].to(x0.device)
 
@@ -66,57 +74,70 @@ class Diffusion(LightningModule):
         return Noised(x0, eps, t, x_t, lambda: numbers("projection", next(calls))), drawn
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        noised, drawn = self.noised(batch, "train", self.times)
         if any(m.p > 0 for m in self.dropouts()):
             torch.manual_seed(torch_seed(self.seed, "dropout", batch.step, self.global_rank))
-        noised, drawn = self.noised(batch, "train", self.times)
+            self.streams += [f"dropout/{batch.step}/{rank}" for rank in range(self.trainer.world_size)]
         losses = self.loss(self.denoiser, noised, self.denoiser.schedule)
         if isinstance(self.times, Observer):
             everywhere = self.all_gather(losses.detach())
             assert isinstance(everywhere, Tensor)
             self.times.observe(drawn.t, everywhere.flatten().cpu(), self.denoiser.schedule)
-        weight = drawn.weight[batch.first :][: len(losses)].to(losses)
-        loss = (losses * weight).mean()
+        weighted = losses * drawn.weight[batch.first :][: len(losses)].to(losses)
+        loss = weighted.mean()
         self.newest_loss = loss.detach()
-        self.losses.append(self.newest_loss)
+        self.watchdog.batches.append(Seen(batch.step, self.newest_loss, weighted.detach(), drawn.t, self.streams))
         return loss
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Tell the watchdog the norm of the gradient, the one that it is clipped by.
+
+        A step that is left out keeps its place in all random streams and in the learning rate; without gradients no
+        weight and no average of the optimizer moves.
+
+        Raises:
+            BadStep: for a bad step that may not be left out, where the watchdog looks at once.
+        """
+        trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in trained])
+        whole = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of sharded weights
+        found = self.watchdog.note(self.global_step + 1, whole, self.trainer)
+        if found is not None:
+            if not self.watchdog.leave_out(found, self.trainer):
+                raise self.bad_step(found)
+            for p in trained:
+                p.grad = None
+        elif gradient_clip_val and gradient_clip_algorithm == "norm":
+            nn.utils.clip_grads_with_norm_(trained, gradient_clip_val, norm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def dropouts(self) -> Iterator[nn.Dropout]:
         return (m for m in self.modules() if isinstance(m, nn.Dropout))
 
-    def recent_loss(self) -> Tensor:
-        """Mean of the losses since the last call, on the device.
-
-        Raises:
-            NonFinite: where one of them is not a number, by its step.
-        """
-        self.check()
-        recent = torch.stack(self.losses).mean()
-        self.losses.clear()
-        self.checked = 0
-        return recent
-
     def check(self) -> None:
-        """Look at the losses that nobody has looked at; on every process at the same step, with the same verdict.
+        """Look at the steps that nobody has looked at; on every process at the same step, with the same verdict.
 
         Raises:
-            NonFinite: where one of them is not a number, by its step.
+            BadStep: for the first bad one.
         """
-        unseen = self.losses[self.checked :]
-        if not unseen:
-            return
-        everywhere = self.trainer.strategy.reduce(torch.stack(unseen), reduce_op="mean")
-        assert isinstance(everywhere, Tensor)
-        for i, loss in enumerate(everywhere.tolist(), 1):
-            if not isfinite(loss):
-                step = self.global_step - (len(unseen) - i) // self.trainer.accumulate_grad_batches
-                raise self.non_finite(f"the loss is {loss} at step {step}")
-        self.checked = len(self.losses)
+        found = self.watchdog.look(self.trainer)
+        if found is not None:
+            raise self.bad_step(found)
 
-    def non_finite(self, what: str) -> NonFinite:
+    def non_finite(self, what: str) -> BadStep:
+        """The error of a state that is no longer numbers, in these words."""
+        return self.bad_step(self.watchdog.broken(self.trainer, what))
+
+    def bad_step(self, found: Found) -> BadStep:
         """The error that says so, and what to do."""
-        return NonFinite(
-            f"{what}; last good checkpoint: {self.last_checkpoint}; "
-            "try a lower optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32-true"
+        skipped = self.watchdog.skipped
+        return BadStep(
+            found,
+            f"{f'left out before: {skipped}; ' if skipped else ''}last good checkpoint: {self.last_checkpoint}; "
+            "try a lower optim.lr, trainer.gradient_clip_val=1 or trainer.precision=32-true",
         )
 
     def val_times(self, uniform: Tensor, schedule: Schedule) -> Drawn:

@@ -1,11 +1,16 @@
 """metrics.csv: every logged figure by step, in a file that is whole at any time."""
 
 import csv
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from difflab.files import could_not, unfinished
+
+Rows = dict[int, dict[str, Any]]
 
 
 class Table(Logger):
@@ -18,12 +23,7 @@ class Table(Logger):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self.rows: dict[int, dict[str, Any]] = {}
-        self.columns: list[str] = []
-        if path.exists():
-            lines = path.read_text().splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # a crash may have cut the last line
-            self.rows = {int(row["step"]): {k: v for k, v in row.items() if v} for row in csv.DictReader(whole)}
+        self.rows: Rows = {}
 
     @property
     def name(self) -> str:
@@ -37,30 +37,51 @@ class Table(Logger):
         """The configuration has a file of its own."""
 
     @rank_zero_only
-    def rewind(self, step: int) -> None:
-        """Forget the rows after `step`: the run goes on from there."""
-        self.rows = {s: row for s, row in self.rows.items() if s <= step}
+    def rewind(self, step: int, text: str | None = None) -> None:
+        """Forget the rows after `step`: the run goes on from there.
+
+        Args:
+            text: the table as the checkpoint of that step has it, whatever has become of the file; None for the file's.
+        """
+        if text is None:
+            text = self.path.read_text(errors="replace") if self.path.exists() else ""
+        self.rows = {s: row for s, row in parsed(text).items() if s <= step}
         self.write()
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         assert step is not None
-        known = {key for row in self.rows.values() for key in row}
-        latest = max(self.rows, default=-1)
+        known, latest = self.columns(), max(self.rows, default=-1)
         self.rows.setdefault(step, {"step": step}).update(metrics)
-        if step > latest and metrics.keys() <= known and self.path.exists():
-            with self.path.open("a", newline="") as file:  # the usual case: one more line
-                csv.DictWriter(file, self.columns).writerow(self.rows[step])
+        if step > latest and metrics.keys() <= set(known) and self.path.exists():
+            try:
+                with self.path.open("a", newline="") as file:  # the usual case: one more line
+                    csv.DictWriter(file, known).writerow(self.rows[step])
+            except OSError as error:
+                raise could_not(self.path, error) from error
         else:
             self.write()
 
+    def columns(self) -> list[str]:
+        """The step, and every figure that some row has."""
+        return ["step", *sorted({key for row in self.rows.values() for key in row} - {"step"})]
+
+    def text(self) -> str:
+        """The content of the file."""
+        file = StringIO(newline="")
+        writer = csv.DictWriter(file, self.columns())
+        writer.writeheader()
+        writer.writerows(self.rows[step] for step in sorted(self.rows))
+        return file.getvalue()
+
     def write(self) -> None:
         """The whole table, renamed into place."""
-        keys = {key: None for row in self.rows.values() for key in row if key != "step"}
-        self.columns = ["step", *sorted(keys)]
-        new = self.path.with_suffix(".new")
-        with new.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(self.rows[step] for step in sorted(self.rows))
-        new.replace(self.path)
+        with unfinished(self.path) as new:
+            new.write_text(self.text(), newline="")
+
+
+def parsed(text: str) -> Rows:
+    """The rows of a table by their steps, without a last line that was cut off or never reached the disk."""
+    whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    rows = [row for row in csv.DictReader(whole) if (row.get("step") or "").isdecimal()]
+    return {int(row["step"]): {k: v for k, v in row.items() if k and v} for row in rows}

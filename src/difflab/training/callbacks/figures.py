@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from typing import Any
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 
 from difflab.progress import Progress
@@ -13,9 +13,11 @@ from difflab.training.module import Diffusion
 
 
 class Figures(Callback):
-    """Loss, learning rate and images/s every few steps, the held-out loss after each validation, a progress bar.
+    """Every few steps a row, the held-out loss after each validation, a progress bar.
 
-    The device is asked only when figures are written, so that it never waits for the log.
+    A row has train/loss and train/grad_norm, means over the steps since the last row (the norm of the whole gradient
+    before clipping; steps that were left out do not count), train/lr, train/images_per_second, and train/skipped_steps
+    where steps may be left out. The device is asked only when figures are written, so that it never waits for the log.
 
     Args:
         every: optimizer steps between two rows.
@@ -26,13 +28,11 @@ class Figures(Callback):
         self.every, self.batch_size = every, batch_size
         self.loss = float("nan")
         self.images, self.seconds = 0, 0.0
-        self.written, self.unwritten = 0, torch.zeros(0)
+        self.written = 0
+        self.skipped: int | None = None
         self.looking, self.seen = 0.0, ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, Diffusion)
-        self.module = pl_module
-        pl_module.losses = list(self.unwritten.to(pl_module.device))
         self.progress = Progress("training", trainer.max_steps, start=trainer.global_step).__enter__()
         self.begun, self.paused = time.monotonic(), 0.0
 
@@ -49,18 +49,25 @@ class Figures(Callback):
         """One row for every logger; what the bar shows."""
         module = trainer.lightning_module
         assert isinstance(module, Diffusion)
-        loss = float(trainer.strategy.reduce(module.recent_loss(), reduce_op="mean"))
+        module.check()
+        means: Any = trainer.strategy.reduce(module.watchdog.means().to(module.device), reduce_op="mean")
+        loss, norm = means.tolist()
         now = time.monotonic()
         images, seconds = (step - self.written) * self.batch_size, now - self.begun - self.paused
         images *= trainer.accumulate_grad_batches
         self.images, self.seconds = self.images + images, self.seconds + seconds
-        self.loss, self.written, self.begun, self.paused = loss, step, now, 0.0
+        self.written, self.begun, self.paused = step, now, 0.0
         rate = images / max(seconds, 1e-9)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        self.row(trainer, {"train/loss": loss, "train/lr": lr, "train/images_per_second": rate}, step)
+        figures = {"train/loss": loss, "train/grad_norm": norm, "train/lr": lr, "train/images_per_second": rate}
+        figures = {name: value for name, value in figures.items() if not isnan(value)}  # of no step
+        self.loss = figures.get("train/loss", self.loss)
+        if module.watchdog.skip:
+            self.skipped = figures["train/skipped_steps"] = module.watchdog.skipped
+        self.row(trainer, figures, step)
         share = self.looking / max(self.looking + self.seconds, 1e-9)
         looks = f"  {self.seen} (looks take {share:.1%})" if self.looking else ""
-        return f"loss {loss:.4f}  {rate:,.0f} images/s{looks}"
+        return f"loss {self.loss:.4f}  {rate:,.0f} images/s{looks}"
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -98,13 +105,12 @@ class Figures(Callback):
         """The figures of the whole run, over all its parts where it was resumed."""
         rate = self.images / self.seconds if self.seconds else 0.0
         found = {"train/loss": self.loss, "train/images_per_second": rate, "seconds/train": self.seconds}
-        return found | {"seconds/looks": self.looking}
+        skipped = {} if self.skipped is None else {"train/skipped_steps": self.skipped}
+        return found | {"seconds/looks": self.looking} | skipped
 
     def state_dict(self) -> dict[str, Any]:
-        losses = self.module.losses
-        unwritten = torch.stack(losses).cpu() if losses else torch.zeros(0)
-        names = ("images", "seconds", "loss", "written", "looking", "seen")
-        return {name: getattr(self, name) for name in names} | {"unwritten": unwritten}
+        names = ("images", "seconds", "loss", "written", "looking", "seen", "skipped")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():

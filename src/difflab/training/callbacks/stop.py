@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, save, leave."""
+"""Ctrl-C, SIGTERM and the warning of a cluster that time is nearly over: finish the step, save, leave."""
 
 import signal
 import sys
@@ -10,9 +10,11 @@ from lightning import Callback, LightningModule, Trainer
 from difflab.data import Batch
 from difflab.training.callbacks.checkpoints import Checkpoints
 
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # SLURM sends what --signal asks for; submitit asks for the second
+
 
 class Stopped(Exception):
-    """Training was stopped by a signal."""
+    """Training was stopped by a signal, `signum`."""
 
     def __init__(self, signum: int, when: str) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name} {when}")
@@ -20,27 +22,34 @@ class Stopped(Exception):
 
 
 class StopOnSignal(Callback):
-    """On SIGINT or SIGTERM a checkpoint is saved before the next batch, then `Stopped`; a second one stops at once.
+    """On a signal a checkpoint is saved before the next batch, then `Stopped`.
+
+    A second SIGINT or SIGTERM stops at once; one that follows a warning is the first. Who handled the signals before
+    handles them again after training.
 
     Args:
         checkpoints: saves.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
-        self.asked = 0
+        self.asked, self.urgent = 0, False
         self.before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.before = {s: signal.signal(s, self.note) for s in self.signals}
 
     def note(self, signum: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise Stopped(signum, "at once")
-        self.asked = signum
-        print("\nsaving a checkpoint before the next batch; once more stops at once", file=sys.stderr, flush=True)
+        if signum not in WARNINGS:
+            if self.urgent:
+                raise Stopped(signum, "at once")
+            self.urgent = True
+        if not self.asked:
+            once_more = "; once more stops at once" if self.urgent else ""
+            print(f"\nsaving a checkpoint before the next batch{once_more}", file=sys.stderr, flush=True)
+        self.asked = self.asked or signum
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         if batch.step % trainer.accumulate_grad_batches:  # half an accumulated step is not kept

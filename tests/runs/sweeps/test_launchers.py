@@ -1,0 +1,248 @@
+"""Sweeps by other launchers and sweepers, resumed, stopped and with a worker killed: real processes throughout."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from children import SIGKILL, SMALL, read, shell, train
+
+pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+TWO = ("trainer=ddp", "trainer.devices=2")
+LONG = ("trainer.max_steps=100000", "checkpoints.every=20", "trainer.val_check_interval=100000")
+
+
+def the_sweep(folder: Path) -> Path:
+    (found,) = (folder / "outputs" / "sweeps" / "test").iterdir()
+    return found
+
+
+def states(folder: Path) -> list[str]:
+    return [job["state"] for job in json.loads((the_sweep(folder) / "sweep.json").read_text())["jobs"]]
+
+
+def status(job: Path) -> dict:
+    path = job / "status.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def wait_for(what: Callable[[], bool], child: subprocess.Popen) -> None:
+    """Until it is so; a child that ends before has failed."""
+    for _ in range(1200):
+        if what():
+            return
+        if child.poll() is not None:
+            raise AssertionError(child.communicate())
+        time.sleep(0.1)
+    raise AssertionError("it never was")
+
+
+def trains(sweep: Callable[[], Path], *numbers: int) -> Callable[[], bool]:
+    """Whether these jobs have saved a checkpoint."""
+    return lambda: all(list(sweep().glob(f"{number}/checkpoints/step_*.ckpt")) for number in numbers)
+
+
+def sweep_in(folder: Path) -> Callable[[], Path]:
+    """The sweep's folder, or one that is not there yet."""
+    return lambda: next((folder / "outputs" / "sweeps" / "test").glob("*"), folder / "none")
+
+
+def weights(job: Path) -> dict[str, torch.Tensor]:
+    return torch.load(job / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Every process that works in this folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A grid of three that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    code, text = train("-m", "seed=0,1,2", "model.dropout=0.1", folder=folder)
+    assert code == 0, text
+    return the_sweep(folder)
+
+
+def test_a_sweep_that_was_killed_goes_on_where_it_was(whole, tmp_path):
+    grid = ("-m", "seed=0,1", "model.dropout=0.1")
+    assert train(*grid, folder=tmp_path, kill=("training", 5, SIGKILL))[0] == -9
+    sweep = the_sweep(tmp_path)
+    code, text = train(*grid, f"sweep.resume={sweep}", folder=tmp_path)
+    assert code == 0, text
+    assert "0 done before, 1 to go on with, 1 to begin" in text
+    assert states(tmp_path) == ["done", "done"]
+    assert (sweep / "0" / ".hydra" / "resume-1").is_dir()
+    assert all(same_weights(sweep / name, whole / name) for name in ("0", "1"))
+    written = (sweep / "0" / "metrics.json").stat().st_mtime_ns
+    code, text = train("-m", "seed=0,1,2", "model.dropout=0.1", f"sweep.resume={sweep}", folder=tmp_path)
+    assert code == 0, text
+    assert "2 done before, 0 to go on with, 1 to begin" in text
+    assert (sweep / "0" / "metrics.json").stat().st_mtime_ns == written
+    assert same_weights(sweep / "2", whole / "2")
+    assert the_sweep(tmp_path) == sweep
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "seed=0,1", "sweep.resume=nowhere"], "sweep.resume: nowhere is not a sweep; allowed are folders"),
+        (["sweep.resume={whole}"], "was begun with: train.py model=mlp"),
+    ],
+)
+def test_what_is_no_sweep_is_not_resumed(arguments, message, whole, tmp_path):
+    child = shell(["train.py", *(a.format(whole=whole) for a in arguments)], tmp_path)
+    _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 2, stderr
+    assert message in stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_sweep_that_runs_is_not_run_by_another_process(whole, tmp_path):
+    from filelock import FileLock
+
+    with FileLock(whole / ".hydra" / "lock"):
+        code, text = train("-m", "seed=0,1,2", "model.dropout=0.1", f"sweep.resume={whole}", folder=tmp_path)
+    assert code == 2, text
+    assert "another process runs" in text
+
+
+def test_joblib_runs_jobs_at_once_and_a_killed_worker_costs_nothing(tmp_path, whole):
+    """Two workers; one is killed while both train: the pool breaks, and both jobs go on from their checkpoints."""
+    child = shell(["train.py", *SMALL, *LONG, "trainer.max_steps=400", "-m", "seed=0,1,2", *JOBLIB], tmp_path)
+    sweep = sweep_in(tmp_path)
+    wait_for(trains(sweep, 0, 1), child)
+    assert status(sweep() / "0")["pid"] != status(sweep() / "1")["pid"]
+    os.kill(status(sweep() / "0")["pid"], signal.SIGKILL)
+    stdout, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stdout + stderr
+    assert states(tmp_path) == ["done"] * 3
+    assert (sweep() / "0" / ".hydra" / "resume-1").is_dir()
+    lines = stdout.splitlines()
+    assert lines[0] == f"sweep: 3 jobs in {sweep()}"
+    assert sum(line.startswith("job ") for line in lines) == 3
+    assert not processes_of(tmp_path)
+
+
+def test_sigterm_to_a_sweep_of_workers_saves_all_that_train_and_begins_no_other(tmp_path):
+    child = shell(["train.py", *SMALL, *LONG, "-m", "seed=0,1,2", *JOBLIB], tmp_path)
+    sweep = sweep_in(tmp_path)
+    wait_for(trains(sweep, 0, 1), child)
+    child.send_signal(signal.SIGTERM)
+    stdout, stderr = child.communicate(timeout=120)
+    assert child.returncode == 143, stdout + stderr
+    for name in ("0", "1"):
+        saved = torch.load(sweep() / name / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+        assert f"after step {saved}, which is saved" in status(sweep() / name)["reason"]
+        assert status(sweep() / name)["state"] == "preempted"
+    assert not (sweep() / "2" / "status.json").exists()
+    assert not processes_of(tmp_path)
+
+
+def test_jobs_on_two_processes_by_joblib_are_what_they_are_alone(tmp_path, whole):
+    child = shell(["train.py", *SMALL, "-m", "seed=0,1", *JOBLIB, *TWO], tmp_path)
+    stdout, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stdout + stderr
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    child = shell(["train.py", *SMALL, "seed=1", *TWO], alone)
+    _, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stderr
+    (run,) = (alone / "outputs" / "runs" / "test").iterdir()
+    assert same_weights(the_sweep(tmp_path) / "1", run)
+    assert not same_weights(the_sweep(tmp_path) / "0", run)
+    assert not processes_of(tmp_path)
+
+
+def test_submitit_queues_a_job_again_that_was_warned(tmp_path, whole):
+    """The cluster's warning comes while job 0 trains; it saves, is queued again, and ends as if nothing had been."""
+    long = ("trainer.max_steps=400", "model.dropout=0.1")
+    child = shell(["train.py", *SMALL, *LONG, *long, "-m", "seed=0,1", "hydra/launcher=submitit_local"], tmp_path)
+    sweep = sweep_in(tmp_path)
+    wait_for(trains(sweep, 0), child)
+    os.kill(status(sweep() / "0")["pid"], signal.SIGUSR2)
+    stdout, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stdout + stderr
+    assert states(tmp_path) == ["done", "done"]
+    assert "stopped by SIGUSR2 after step" in (sweep() / "0" / "run.log").read_text()
+    code, text = train(*LONG, *long, folder=tmp_path)
+    assert code == 0, text
+    (run,) = (tmp_path / "outputs" / "runs" / "test").iterdir()
+    assert same_weights(sweep() / "0", run)
+    assert not processes_of(tmp_path)
+
+
+SEARCH = ("-m", "sweep=optuna", "optim.lr=tag(log,interval(1e-4,1e-1))", "sweep.objective=train/loss")
+
+
+def trials(sweep: Path) -> list:
+    import optuna
+
+    return optuna.load_study("difflab", f"sqlite:///{sweep / 'optuna.db'}").get_trials()
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_optuna_searches_and_goes_on_with_what_it_knows(direction, tmp_path):
+    """Killed in its third trial, resumed: that trial goes on in its folder, and no trial is paid for twice."""
+    search = (*SEARCH, f"sweep.direction={direction}")
+    code, text = train(*search, "sweep.trials=2", folder=tmp_path)
+    assert code == 0, text
+    sweep = the_sweep(tmp_path)
+    more = (*search, "sweep.trials=4", f"sweep.resume={sweep}")
+    assert train(*more, folder=tmp_path, kill=("training", 5, SIGKILL))[0] == -9
+    assert status(sweep / "2")["state"] == "running"
+    code, text = train(*more, folder=tmp_path)
+    assert code == 0, text
+    assert sorted(path.name for path in sweep.glob("[0-9]*")) == ["0", "1", "2", "3"]
+    assert (sweep / "2" / ".hydra" / "resume-1").is_dir()
+    losses = [json.loads((sweep / str(i) / "metrics.json").read_text())["train/loss"] for i in range(4)]
+    told = [trial.value for trial in trials(sweep) if trial.value is not None]
+    assert sorted(told) == sorted(losses)
+    best = (min if direction == "minimize" else max)(losses)
+    assert f"best train/loss: {best:.4g}, job {losses.index(best)}: optim.lr=" in text
+    assert len({trial.params["optim.lr"] for trial in trials(sweep)}) == 4
+
+
+def test_a_search_outlives_trials_that_fail_and_names_an_objective_that_is_none(tmp_path):
+    """Every trial is refused, then none has the figure: recorded, exit status 1 or a line that says what there is."""
+    code, text = train(*SEARCH[:2], "optim.lr=interval(-2.0,-1.0)", "sweep.trials=2", folder=tmp_path)
+    assert code == 1, text
+    assert states(tmp_path) == ["refused", "refused"]
+    assert "Traceback" not in text
+    code, text = train(*SEARCH[:3], "sweep.trials=1", "name=other", folder=tmp_path)
+    assert "sweep.objective: test/bits_per_dim is no figure of job 0; allowed are " in text
+    assert "train/loss" in read(tmp_path / "output.txt")
+
+
+def test_optuna_with_jobs_on_two_processes(tmp_path):
+    child = shell(["train.py", *SMALL, *SEARCH, "sweep.trials=2", *TWO], tmp_path)
+    stdout, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stdout + stderr
+    assert states(tmp_path) == ["done", "done"]
+    values = [trial.value for trial in trials(the_sweep(tmp_path))]
+    assert len(set(values)) == 2
+    assert not processes_of(tmp_path)
