@@ -110,6 +110,8 @@ def test_what_would_be_several_jobs_is_refused(tmp_path):
     for rank in (0, 1):
         text = refused(*NODES, environment=by_hand(rank, "1"))
         assert text.startswith("refused: hydra.run.dir: not given") and len(text.splitlines()) == 1
+    text = refused(*NODES, "hydra.run.dir=there", environment={"NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1"})
+    assert text.startswith("refused: trainer.num_nodes: 2, and the environment has no MASTER_PORT")
     text = refused("trainer=ddp", "hydra.run.dir=there", environment=by_hand(1, "1"))
     assert text.startswith("refused: trainer.num_nodes: 1; this is node 1 (NODE_RANK)")
     for options in ((), ("trainer=ddp", "trainer.devices=4"), NODES):

@@ -170,6 +170,7 @@ def test_the_folder_holds_what_design_md_lists(run):
     } <= names
     assert {".hydra", "checkpoints", "samples"} <= names
     assert {path.name for path in (run / "checkpoints").iterdir()} == {
+        "best.ckpt",
         "last.ckpt",
         "step_000010.ckpt",
         "step_000020.ckpt",

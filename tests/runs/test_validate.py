@@ -175,6 +175,10 @@ BAD = [
     ("trainer.precision=16", r"trainer\.precision: 16; allowed are auto, 32-true"),
     ("trainer.accumulate_grad_batches=0", r"trainer\.accumulate_grad_batches: 0; allowed are whole numbers from 1"),
     ("trainer.limit_train_batches=2.5", r"trainer\.limit_train_batches: 2\.5; allowed are null, or positive: whole"),
+    (
+        "trainer.limit_train_batches=5 trainer.accumulate_grad_batches=2",
+        r"trainer\.limit_train_batches: 5; allowed are multiples of accumulate_grad_batches = 2",
+    ),
     ("trainer.limit_train_batches=true", r"trainer\.limit_train_batches: true; allowed are null, or positive"),
     ("trainer.limit_val_batches=-1", r"trainer\.limit_val_batches: -1; allowed are null, whole numbers of batches"),
     ("trainer.fast_dev_run=0", r"trainer\.fast_dev_run: 0; allowed are true, false, or whole numbers from 1"),

@@ -1,6 +1,7 @@
 """Which checkpoints there are, and which is the newest."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from difflab.runs.resume import checkpoint
 from difflab.training.checkpoint_files import by_step, link
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
-from children import run_folder, script, train
-from sameness import table
+from children import SIGKILL, run_folder, script, train
+from sameness import assert_same_checkpoint, table
 
 
 def test_a_millionth_step_comes_after_the_one_before(tmp_path):
@@ -64,6 +65,7 @@ def test_the_best_stays_and_can_be_evaluated(tmp_path):
     """It is of a step that no other checkpoint is of."""
     code, text = train(*WILD, "trainer.val_check_interval=2", "checkpoints.every=4", folder=tmp_path)
     assert code == 0, text
+    assert re.search(r"checkpoints: [\d.]+ kB each, at most 4 of them, in .*/checkpoints\n", text)
     run = run_folder(tmp_path)
     held_out = {int(row["step"]): float(row["val/loss"]) for row in table(run) if row["val/loss"]}
     lowest = min(held_out, key=held_out.__getitem__)
@@ -73,7 +75,14 @@ def test_the_best_stays_and_can_be_evaluated(tmp_path):
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["global_step"] == lowest
     assert best["callbacks"]["Checkpoints"] == {"lowest": held_out[lowest], "lowest_step": lowest}
-    assert f"at most 4 of them, in {run / 'checkpoints'}" in text
+    for every in (8, 11):  # what is resumed does not know of that step yet; it does, and finds no better one
+        cut = tmp_path / str(every)
+        cut.mkdir()
+        options = (*WILD, "trainer.val_check_interval=2", f"checkpoints.every={every}")
+        assert train(*options, folder=cut, kill=("training", 11, SIGKILL))[0] == -SIGKILL
+        code, text = train(f"resume={run_folder(cut)}", folder=cut)
+        assert code == 0, text
+        assert_same_checkpoint(*(folder / "checkpoints" / "best.ckpt" for folder in (run, run_folder(cut))))
     cheap = ("metrics=default", "metrics.distances=null", "metrics.images=8")
     code, text = script("evaluate", [f"run={run}", "checkpoint=best.ckpt", *cheap], tmp_path)
     assert code == 0, text

@@ -173,6 +173,7 @@ def test_what_is_counted_and_not_yet_in_a_row_goes_on_from_a_checkpoint(data):
     trained(data, watchdog, Poison([2], loss=math.nan), steps=4, every=3)
     watchdog.recent = [(torch.tensor(2.0), torch.tensor(1.0)), (torch.tensor(4.0), torch.tensor(math.inf))]
     again = Watchdog(None, 2)
+    again.trainer = watchdog.trainer
     again.load_state_dict(watchdog.state_dict())
     assert again.skipped == 1
     assert again.means().tolist() == [3.0, 1.0]

@@ -24,7 +24,7 @@ from difflab.runs.composition import explained
 from difflab.runs.folder import RunFolder
 from difflab.runs.names import register_resolvers
 from difflab.runs.paths import CONFIGS
-from difflab.runs.processes import follow, has_parent, is_child, job_stamp, speaks
+from difflab.runs.processes import follow, has_parent, is_child, job_stamp, speaks, tasks
 from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
 from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file
@@ -67,7 +67,8 @@ class Frame:
     Args:
         config: name of its YAML.
         task: module whose `main(cfg, folder)` does the work; imported after the first pass of validation. Where it has
-            a `summary(jobs, sweep)` too, that is told once, at the end, which jobs of a sweep have ended well.
+            a `summary(results)` too, that is told once, at the end, what `main` has returned each time; and
+            `of_sweep(jobs, sweep)` which jobs of a sweep have ended well.
         owns_folder: whether the job writes a run folder of its own.
     """
 
@@ -75,13 +76,14 @@ class Frame:
         self.config, self.task, self.owns_folder = config, task, owns_folder
         self.script = Path(sys.argv[0]).resolve()
         self.codes: list[int] = []
+        self.results: list[Any] = []
         self.entered = False
         self.sweep: Sweep | None = None
         self.elsewhere = False
 
     def __getstate__(self) -> dict[str, Any]:
         """What a launcher's workers get."""
-        return vars(self) | {"sweep": None, "elsewhere": True}
+        return vars(self) | {"sweep": None, "results": [], "elsewhere": True}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a worker: before it can run a job, Hydra asks for names of folders."""
@@ -140,7 +142,7 @@ class Frame:
                 folder.take()
                 folder.set_status("running")
             validate(cfg, self.config, choices)
-            import_module(self.task).main(cfg, folder)
+            self.results.append(import_module(self.task).main(cfg, folder))
         except BaseException as error:
             failed = error
             code, reason = verdict(error)
@@ -160,13 +162,14 @@ class Frame:
         raise KeyboardInterrupt if signum == signal.SIGINT else Terminated
 
     def summarise(self) -> None:
-        """Show what came of a sweep, and let the task say what came of those of its jobs that ended well."""
-        if self.sweep is None or self.sweep.folder is None:
-            return
-        done = self.sweep.end()
-        summary = getattr(import_module(self.task), "summary", None) if done else None
-        if summary is not None:
-            summary(done, self.sweep.folder)
+        """Let the task say what came of all that ended well, after the table of a sweep."""
+        summary = getattr(sys.modules.get(self.task), "summary", None)
+        if summary is not None and self.results:
+            summary(self.results)
+        if self.sweep is not None and self.sweep.folder is not None:
+            done = self.sweep.end()
+            if done:
+                import_module(self.task).of_sweep(done, self.sweep.folder)
 
     def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
         """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
@@ -208,6 +211,12 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
         command = sys.argv[1:]
         if is_child():
             follow()
+        if not owns_folder and any(argument.startswith("hydra/launcher=") for argument in command):
+            raise ConfigError(
+                "hydra/launcher: allowed with train.py; a grid of a script runs here, one after the other"
+            )
+        if tasks() and {"-m", "--multirun"} & set(command):
+            raise ConfigError("-m: several tasks of srun would each sweep; allowed is hydra/launcher=submitit_slurm")
         if not has_parent():
             sys.argv[1:] = sorted(command, key=lambda a: a not in ("-m", "--multirun"))  # argparse wants -m first
             sys.argv[1:] = rewritten(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import TimeoutExpired
@@ -18,6 +19,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from difflab.errors import ConfigError
 from difflab.runs import lifeline
 from difflab.runs.folder import RunFolder, write_json
+from difflab.runs.frame import verdict
 from difflab.runs.lifeline import WORDS, Line, ProcessEnded, ended, exited, heard
 from difflab.runs.processes import PARENT, cores
 
@@ -150,6 +152,16 @@ class Launcher(_SubprocessScriptLauncher):
             return error
         return error if str(error) in str(self.lost) else self.lost
 
+    def farewells(self) -> ProcessEnded | None:
+        """Hear from all the others that they are done too, or that one is not."""
+        until = time.monotonic() + FAREWELL
+        while self.lines and time.monotonic() < until:
+            gone = self.said()
+            if gone is not None:
+                return gone
+            time.sleep(0.02)
+        return None
+
     def leave(self, failed: bool) -> None:
         """End with all the others: wait for those that this process has started, or kill them where it has failed.
 
@@ -160,9 +172,12 @@ class Launcher(_SubprocessScriptLauncher):
         self.left.set()
         if self.watching is not None:
             self.watching.join()  # it listens to the lines
-        reason = f"{type(sys.exception()).__name__}: {sys.exception()}" if failed else ""
+        error = sys.exception()
+        code, reason = verdict(error) if failed and error is not None else (0, "")
         for line in self.lines.values() if not failed or self.rank == 0 else []:
-            line.say(code=int(failed), reason=reason)
+            line.say(code=code, reason=reason)
+        gone = self.farewells() if self.rank == 0 and not failed else None
+        for line in self.lines.values() if not failed or self.rank == 0 else []:
             line.close()
         for child in self.procs:
             if failed:
@@ -172,7 +187,7 @@ class Launcher(_SubprocessScriptLauncher):
             except TimeoutExpired:
                 child.kill()
                 child.wait()
-        gone = self.missing()
+        gone = self.missing() or gone
         self.procs.clear()
         if gone is not None and not failed:
             raise gone

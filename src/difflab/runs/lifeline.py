@@ -97,6 +97,8 @@ def join(address: str, port: int, rank: int, size: int) -> Line:
         line.connection.settimeout(None)
         line.say(rank=rank, size=size)
         answer = line.listen()
+        while answer == []:
+            answer = line.listen()
         if answer:
             if "code" in answer[0]:
                 raise ended(0, size, answer[0])

@@ -128,3 +128,9 @@ def check_places(devices: int, nodes: int) -> None:
             f"{field}: not given, and {wanted} processes are started by {nodes} commands or more; allowed is one "
             f"folder for all of them: {field}=PATH on a disk that they share"
         )
+    missing = [name for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if by_hand and not torchrun() and missing:
+        raise ConfigError(
+            f"trainer.num_nodes: {nodes}, and the environment has no {missing[0]}; allowed is NODE_RANK (0 on the "
+            f"first machine), MASTER_ADDR and MASTER_PORT (of the first one) on each"
+        )

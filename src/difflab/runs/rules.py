@@ -58,6 +58,11 @@ def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[st
         if a is not None and b is not None and not a < b:
             yield f"{low}: {shown(a)}; allowed are numbers below {high} = {shown(b)}"
     yield from sharing(flat)
+    epoch, together = flat.get("trainer.limit_train_batches"), flat.get("trainer.accumulate_grad_batches")
+    if isinstance(epoch, int) and isinstance(together, int) and together > 0 and epoch % together:
+        yield (  # Lightning takes a step at the end of an epoch, of however many batches
+            f"trainer.limit_train_batches: {epoch}; allowed are multiples of accumulate_grad_batches = {together}"
+        )
     yield from components(flat)
     if choices.get("trainer") == "fsdp" and flat.get("trainer.precision") == "16-mixed":
         yield "trainer.precision: 16-mixed; trainer=fsdp scales no loss: allowed are auto, 32-true, bf16-mixed"

@@ -111,7 +111,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         close(trainer.loggers, code)
 
 
-def summary(jobs: list[Path], sweep: Path) -> None:
+def of_sweep(jobs: list[Path], sweep: Path) -> None:
     """The studies of a sweep, of its jobs that ended well."""
     try:
         study_sweep(jobs, sweep, typed_targets(sys.argv[1:]))

@@ -78,6 +78,7 @@ def build_trainer(
     if options["precision"] == "auto":
         gpu = torch.cuda.is_available() and options["accelerator"] in ("auto", "gpu", "cuda")
         options["precision"] = "bf16-mixed" if gpu else "32-true"
+    del options["max_time"]  # a callback's
     options["val_check_interval"] *= options["accumulate_grad_batches"]  # Lightning counts batches, we steps
     own: dict[str, Any] = {
         "default_root_dir": str(folder.path),  # not where another program's checkpoints for SLURM may lie

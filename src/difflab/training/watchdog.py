@@ -163,16 +163,21 @@ class Watchdog(Callback):
         norms = torch.where(norms.isfinite(), norms, torch.nan)  # a scaler's, see above
         return torch.stack([losses.mean(), norms.nanmean()])
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.recent = [(loss.to(pl_module.device), norm.to(pl_module.device)) for loss, norm in self.recent]
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.trainer = trainer
 
     def state_dict(self) -> dict[str, Any]:
-        losses, norms = ([pair[i].cpu() for pair in self.recent] for i in (0, 1))
-        return {"skipped": self.skipped, "losses": losses, "norms": norms}
+        """By all processes at once: the one that writes needs the losses of the others, which are not its own."""
+        pairs = [torch.stack([loss.double(), norm.double()]) for loss, norm in self.recent]
+        recent = gathered(self.trainer, torch.stack(pairs)).cpu() if pairs else None
+        return {"skipped": self.skipped, "recent": recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.skipped = state_dict["skipped"]
-        self.recent = list(zip(state_dict["losses"], state_dict["norms"], strict=True))
+        self.skipped, recent = state_dict["skipped"], state_dict["recent"]
+        if recent is not None:
+            alike = len(recent) == self.trainer.world_size
+            mine = recent[self.trainer.global_rank] if alike else recent.mean(0)
+            self.recent = [(loss, norm) for loss, norm in mine.to(self.trainer.strategy.root_device)]
 
 
 def described(seen: Seen) -> dict[str, Any]:

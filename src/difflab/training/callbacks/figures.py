@@ -104,7 +104,9 @@ class Figures(Callback):
     def totals(self) -> dict[str, float]:
         """The figures of the whole run, over all its parts where it was resumed."""
         rate = self.images / self.seconds if self.seconds else 0.0
-        found = {"train/loss": self.loss, "train/images_per_second": rate, "seconds/train": self.seconds}
+        found = {"train/images_per_second": rate, "seconds/train": self.seconds}
+        if not isnan(self.loss):  # as it is where training has ended before the first row
+            found["train/loss"] = self.loss
         skipped = {} if self.skipped is None else {"train/skipped_steps": self.skipped}
         return found | {"seconds/looks": self.looking} | skipped
 
