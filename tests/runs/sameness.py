@@ -47,7 +47,16 @@ def figures(run: Path) -> dict[str, float]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """The last and the best checkpoint, every logged figure, the final ones, and all that is made of the weights."""
+    """The same files; the last and the best checkpoint, every logged figure, and all that is made of the weights."""
+    files = [
+        {
+            str(path.relative_to(run))
+            for path in run.rglob("*")
+            if ".hydra" not in path.parts and not path.match("step_*.ckpt")  # a signal may have added one
+        }
+        for run in (one, other)
+    ]
+    assert files[0] == files[1]
     for name in ("last.ckpt", "best.ckpt"):
         paths = [run / "checkpoints" / name for run in (one, other)]
         assert paths[0].exists() == paths[1].exists()

@@ -46,13 +46,11 @@ def test_interrupted_run_ends_with_the_same_bits(tmp_path, whole, where, step, s
 @pytest.mark.parametrize(
     "options",
     [
-        ("schedule=vp", "loss=vlb", "times=importance", "times.cells=4", "times.history=2"),
         ("loss=uncertainty", "times=weighted"),
-        ("schedule=learned", "schedule.width=8"),
         ("loss=hybrid",),
         ("loss=sliced_vr",),
     ],
-    ids=["history of losses", "learned weight", "learned schedule", "learned variance", "random directions"],
+    ids=["learned weight", "learned variance", "random directions"],
 )
 def test_whatever_a_choice_learns_or_remembers_goes_on(tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -64,9 +62,6 @@ def test_whatever_a_choice_learns_or_remembers_goes_on(tmp_path, options):
     code, text = train(f"resume={run_folder(cut)}", folder=cut)
     assert code == 0, text
     assert_same_run(run_folder(whole), run_folder(cut))
-    saved = torch.load(run_folder(cut) / "checkpoints" / "last.ckpt", weights_only=True)["current_model_state"]
-    if "times=importance" in options:
-        assert saved["times.seen"].sum() == 12 * 32
 
 
 def test_epochs_of_five_batches_change_nothing(tmp_path, whole):

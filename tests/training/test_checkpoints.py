@@ -46,17 +46,6 @@ def test_a_resume_starts_from_the_newest_whole_checkpoint(tmp_path):
     assert len(complaints) == 1 and "last.ckpt: is damaged" in complaints[0]
 
 
-@pytest.mark.slow
-def test_a_run_that_is_killed_while_it_saves_leaves_no_half_checkpoint_behind(tmp_path):
-    code, _ = train(folder=tmp_path, kill=("saving", 6, 9))
-    assert code == -9
-    run = run_folder(tmp_path)
-    assert [path.name for path in by_step(run / "checkpoints")] == ["step_000003.ckpt"]
-    code, text = train(f"resume={run}", folder=tmp_path)
-    assert code == 0, text
-    assert not list((run / "checkpoints").glob("*.unfinished"))
-
-
 WILD = ("optim.lr=0.3", "optim.warmup_steps=0", "trainer.gradient_clip_val=null", "ema.decay=0")
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from difflab.errors import ConfigError
+from difflab.files import unfinished
 
 KEYS = ("state_dict", "current_model_state", "global_step")
 
@@ -59,4 +60,5 @@ def problem(path: Path) -> str | None:
 def write_untrained(path: Path, module: nn.Module) -> None:
     """The checkpoint of a network without weights to train: what `load_run` reads is there, and nothing to resume."""
     state = module.state_dict()
-    torch.save({"state_dict": state, "current_model_state": state, "global_step": 0}, path)
+    with unfinished(path) as new:
+        torch.save({"state_dict": state, "current_model_state": state, "global_step": 0}, new)

@@ -74,7 +74,7 @@ class RunFolder:
         """
         Path(self.lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.lock.acquire()
+            self.lock.acquire(timeout=1)  # somebody may be looking whether it is held
         except Timeout as error:
             raise ConfigError(
                 f"resume: another process is writing to {self.path}; allowed are folders whose run has ended"

@@ -24,10 +24,10 @@ from difflab.runs.composition import explained
 from difflab.runs.folder import RunFolder
 from difflab.runs.names import register_resolvers
 from difflab.runs.paths import CONFIGS
-from difflab.runs.processes import follow, has_parent, is_child, job_stamp, speaks, tasks
+from difflab.runs.processes import follow, has_parent, is_child, job_stamp, speaks
 from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
-from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file
+from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file, told_to_end
 from difflab.runs.validate import validate
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return 130, "interrupted"
     if isinstance(error, Terminated):
         return 143, "terminated"
-    if isinstance(error, SystemExit):  # submitit's, whose handler was told of a signal outside of training
+    if isinstance(error, SystemExit) and "SUBMITIT_EXECUTOR" in os.environ:  # its handler was told outside of training
         return 143, "preempted"
     if hasattr(error, "signum"):
         return 130 if error.signum == signal.SIGINT else 143, str(error)
@@ -105,8 +105,8 @@ class Frame:
         if sweeping and stop_file(Path(hydra_config.sweep.dir)).exists():
             return
         folder = RunFolder(Path(hydra_config.runtime.output_dir))
-        signal.signal(signal.SIGTERM, self.terminate)
         with ExitStack() as stack:
+            stack.enter_context(told_to_end(self.terminate))
             if sweeping:  # the terminal is the sweep's
                 output = stack.enter_context(output_of(folder.path))
                 stack.enter_context(redirect_stdout(output))
@@ -121,7 +121,7 @@ class Frame:
         if sweeping and self.sweep is not None:
             self.sweep.look()
         asked_to_stop = code >= 128 and not (sweeping and self.elsewhere)
-        if isinstance(error, SystemExit):
+        if isinstance(error, SystemExit) and code == 143:
             raise error
         if asked_to_stop:
             self.summarise()
@@ -168,11 +168,12 @@ class Frame:
             summary(self.results)
         if self.sweep is not None and self.sweep.folder is not None:
             done = self.sweep.end()
-            if done:
-                import_module(self.task).of_sweep(done, self.sweep.folder)
+            if done and self.sweep.view.asks:
+                import_module(self.task).of_sweep(done, self.sweep.folder.path)
 
     def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
         """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
+        out = sys.stdout if self.sweep is not None and self.sweep.folder is not None else sys.stderr  # the sweep tells
         logged = self.owns_folder and (folder.lock.is_locked or is_child())  # else run.log is another process's
         if code == 1:
             if logged:
@@ -181,12 +182,12 @@ class Frame:
                 traceback.print_exception(error)
             where = f"; traceback in {folder.path / 'run.log'}" if logged else ""
             if speaks(code, reason):
-                print(f"error: {reason}{where}", file=sys.stderr)
+                print(f"error: {reason}{where}", file=out)
         else:
             if logged:
                 log.info(reason)
             if speaks(code, reason):
-                print(f"{'refused: ' if code == 2 else ''}{reason}", file=sys.stderr)
+                print(f"{'refused: ' if code == 2 else ''}{reason}", file=out)
 
 
 def run(config: str, task: str, owns_folder: bool = False) -> None:
@@ -215,8 +216,6 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
             raise ConfigError(
                 "hydra/launcher: allowed with train.py; a grid of a script runs here, one after the other"
             )
-        if tasks() and {"-m", "--multirun"} & set(command):
-            raise ConfigError("-m: several tasks of srun would each sweep; allowed is hydra/launcher=submitit_slurm")
         if not has_parent():
             sys.argv[1:] = sorted(command, key=lambda a: a not in ("-m", "--multirun"))  # argparse wants -m first
             sys.argv[1:] = rewritten(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
@@ -233,6 +232,8 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
     except (KeyboardInterrupt, Terminated) as error:  # before, between and after jobs
         code, reason = verdict(error)
         print(reason, file=sys.stderr)
+        if frame.sweep is not None:
+            frame.sweep.end()
         sys.exit(code)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else explained(error, config)

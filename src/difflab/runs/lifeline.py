@@ -146,7 +146,10 @@ def gather(port: int, size: int, missing: Callable[[], ProcessEnded | None]) -> 
                     continue
                 strangers.remove(line)
                 hello = said[0] if said else {}
-                if not isinstance(hello.get("rank"), int):
+                ours = hello.get("size", size) != size or (
+                    hello.get("rank") in range(1, size) and hello["rank"] not in known
+                )
+                if not isinstance(hello.get("rank"), int) or not ours:
                     line.close()
                     continue
                 if "code" in hello:

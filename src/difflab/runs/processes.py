@@ -68,8 +68,9 @@ def speaks(code: int, reason: str) -> bool:
     """
     if not is_child():
         return True
+    known = told(code, reason)
     by_hand = not (has_parent() or tasks() or torchrun())
-    return (not told(code, reason) and (by_hand or code == 1)) or by_hand
+    return by_hand or (code == 1 and not known)
 
 
 def told(code: int, reason: str) -> bool:

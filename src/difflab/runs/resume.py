@@ -19,7 +19,7 @@ ANEW = ("targets", "cache", "features.checked")  # what a run folder has no say 
 def override(arguments: list[str], key: str) -> str | None:
     """The value of the last KEY=VALUE on a command line."""
     values = [a.split("=", 1)[1].strip("'\"") for a in arguments if a.split("=", 1)[0] == key and "=" in a]
-    return values[-1] if values else None
+    return values[-1].replace("\\'", "'") if values else None
 
 
 def resumed(arguments: list[str]) -> list[str]:
@@ -86,10 +86,10 @@ def newest_unfinished(arguments: list[str]) -> Path | None:
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise ConfigError("resume: auto of a sweep; allowed is the folder of one of its runs, resume=SWEEP/JOB")
     folders = [path.parent for path in (Path(composed.outputs) / "runs" / composed.name).glob("*/config.yaml")]
-    for path in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
-        if RunFolder(path).read_status().get("state") not in ("done", "refused"):
-            return path
-    return None
+    statuses = {path: RunFolder(path).read_status() for path in folders}
+    unfinished = [path for path, status in statuses.items() if status.get("state") not in ("done", "refused")]
+    newest = sorted(unfinished, key=lambda path: (str(statuses[path].get("time", "")), path.name))
+    return newest[-1] if newest else None
 
 
 def saved_config(folder: RunFolder, composed: DictConfig, overrides: list[str]) -> DictConfig:

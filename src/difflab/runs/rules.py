@@ -64,6 +64,9 @@ def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[st
             f"trainer.limit_train_batches: {epoch}; allowed are multiples of accumulate_grad_batches = {together}"
         )
     yield from components(flat)
+    for field in ("sweep.direction", "sweep.trials", "sweep.at_once"):
+        if flat.get(field) is not None and choices.get("sweep") != "optuna":
+            yield f"{field}: {flat[field]}; only sweep=optuna searches: allowed is null"
     if choices.get("trainer") == "fsdp" and flat.get("trainer.precision") == "16-mixed":
         yield "trainer.precision: 16-mixed; trainer=fsdp scales no loss: allowed are auto, 32-true, bf16-mixed"
     if flat.get("logger.mode") is not None and choices.get("logger") != "wandb":

@@ -62,9 +62,7 @@ def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
     return chosen
 
 
-def build_trainer(
-    config: dict[str, Any], data: InMemory, callbacks: list[Callback], folder: RunFolder
-) -> Trainer:
+def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callback], folder: RunFolder) -> Trainer:
     """Lightning's Trainer, with what only this project knows filled in; its loggers write, and so come later.
 
     Raises:

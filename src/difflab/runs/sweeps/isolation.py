@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
 
 
 @contextmanager
@@ -71,6 +72,19 @@ def the_process() -> Iterator[None]:
 
 
 @contextmanager
+def told_to_end(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """A job hears of SIGTERM, and of the warnings of a cluster where nobody else does."""
+    numbers = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if signal.getsignal(number) == signal.SIG_DFL]
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, *numbers)}
+    try:
+        yield
+    finally:
+        for number, other in before.items():
+            if other is not None:
+                signal.signal(number, other)
+
+
+@contextmanager
 def the_signals() -> Iterator[None]:
     """Who is told of Ctrl-C and of signals to stop."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -85,11 +99,8 @@ def the_signals() -> Iterator[None]:
 @contextmanager
 def the_warnings() -> Iterator[None]:
     """Which warnings are shown."""
-    filters = list(warnings.filters)
-    try:
+    with warnings.catch_warnings():
         yield
-    finally:
-        warnings.filters[:] = filters  # type: ignore[index]
 
 
 @contextmanager
@@ -100,12 +111,16 @@ def torch_flags() -> Iterator[None]:
 
     flags: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
         (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.get_default_device, torch.set_default_device),
         (torch.get_num_threads, torch.set_num_threads),
         (torch.is_grad_enabled, torch.set_grad_enabled),
         (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
         (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
         (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
-        *((partial(getattr, cudnn, name), partial(setattr, cudnn, name)) for name in ("benchmark", "deterministic")),
+        *(
+            (partial(getattr, cudnn, name), partial(setattr, cudnn, name))
+            for name in ("enabled", "benchmark", "deterministic")
+        ),
     ]
     before = [get() for get, _ in flags]
     try:

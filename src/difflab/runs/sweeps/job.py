@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from difflab.runs.folder import RunFolder
-from difflab.runs.trust import read_overrides
 
 ENDED = ("done", "failed", "refused", "preempted", "interrupted")
 
@@ -22,6 +21,7 @@ class Job:
         before: that content when the job was launched; the same again says nothing new.
         told: whether the user has been told how it ended.
         killed: how often its process was.
+        note: why it has not begun, where that is known.
     """
 
     path: Path
@@ -30,6 +30,7 @@ class Job:
     before: dict[str, Any] = field(default_factory=dict)
     told: bool = True
     killed: int = 0
+    note: str = ""
 
     @property
     def number(self) -> int:
@@ -41,7 +42,7 @@ class Job:
 
     @property
     def reason(self) -> str:
-        return self.status.get("reason", "")
+        return self.status.get("reason", self.note)
 
     @property
     def seconds(self) -> float | None:
@@ -112,14 +113,3 @@ class Job:
             "reason": self.reason,
             "seconds": self.seconds,
         }
-
-
-def known_jobs(sweep: Path) -> dict[frozenset[str], Job]:
-    """The jobs in a sweep's folder by their overrides, whose order says nothing."""
-    found = {}
-    for path in sorted(sweep.glob("[0-9]*"), key=lambda p: (len(p.name), p.name)):
-        file = path / ".hydra" / "overrides.yaml"
-        if path.name.isdigit() and file.is_file():
-            overrides = tuple(read_overrides(file, "sweep.resume"))
-            found[frozenset(overrides)] = Job(path, overrides).refresh()
-    return found

@@ -1,19 +1,16 @@
 """A sweep as the process that starts its jobs sees it, whatever runs them: this process, workers, or a cluster."""
 
 import logging
-import os
-import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from socket import gethostname
 from threading import Event, Lock, Thread
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -22,13 +19,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.errors import ConfigError
-from difflab.runs.folder import write_json
-from difflab.runs.sweeps.job import Job, known_jobs
+from difflab.runs.processes import tasks
+from difflab.runs.sweeps.folder import SweepFolder, identity
+from difflab.runs.sweeps.job import Job
+from difflab.runs.sweeps.stopping import LOOK, pass_on
 from difflab.runs.sweeps.view import View
 
-PATIENCE = 120.0  # seconds for running jobs to save when the sweep is stopped
 TRIES = 2  # of a job whose process was killed
-LOOK = 0.5  # seconds between two looks at the jobs
+SILENCE = 60.0  # seconds without news of jobs that a launcher has given up, until they count as not begun
 
 
 class Sweep:
@@ -43,15 +41,17 @@ class Sweep:
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)
-        self.folder: Path | None = None
+        self.folder: SweepFolder | None = None
         self.jobs: list[Job] = []
-        self.known: dict[frozenset[str], Job] = {}
+        self.known: list[Job] = []
         self.looking = Lock()
+        self.stopping = False
+        self.recorded = True
 
     @property
     def code(self) -> int:
-        """The exit code of the sweep: 1 where a job has not ended well."""
-        return int(any(job.state != "done" for job in self.jobs))
+        """The exit code of the sweep: 1 where a job has not ended well, or where sweep.json does not say so."""
+        return int(not self.recorded or any(job.state != "done" for job in self.jobs))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -73,54 +73,60 @@ class Sweep:
             del plugins.instantiate_launcher
             if self.folder is not None:
                 self.look(over=True)
-                stop_file(self.folder).unlink(missing_ok=True)
-                self.lock.release()
+                self.folder.lock.release()
 
     def begin(self, config: DictConfig) -> None:
         """Take the sweep's folder.
 
         Raises:
-            ConfigError: where another process runs this sweep.
+            ConfigError: where another process runs this sweep, or where this command is no sweep's.
         """
-        self.folder = Path(config.hydra.sweep.dir).absolute()
-        (self.folder / ".hydra").mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(self.folder / ".hydra" / "lock", timeout=0)
-        try:
-            self.lock.acquire()
-        except Timeout as error:
-            raise ConfigError(f"sweep.resume: another process runs {self.folder}; allowed is one at a time") from error
-        stop_file(self.folder).unlink(missing_ok=True)
+        if tasks():
+            raise ConfigError("-m: several tasks of srun would each sweep; allowed is hydra/launcher=submitit_slurm")
+        if config.resume is not None:
+            raise ConfigError(f"resume: {config.resume} in a sweep; allowed is one run at a time, or sweep.resume")
+        folder = SweepFolder(Path(config.hydra.sweep.dir))
+        folder.take()
+        self.folder = folder
+        folder.stop.unlink(missing_ok=True)
         if "optuna" in sys.modules:
             sys.modules["optuna"].logging.set_verbosity(logging.WARNING)
-        self.known = known_jobs(self.folder)
-        self.objective = config.sweep.objective
-        self.view = View(config, self.folder)
+        self.view = View(config, folder.path)
+        before = folder.read()
+        self.record: dict[str, Any] = {"command": before.get("command", self.command)}
+        if before:
+            self.record["resumed"] = [*before.get("resumed", []), self.command]
+        if self.view.trials is not None:
+            self.record |= {"objective": self.view.objective, "direction": self.view.direction}
+        self.known = folder.jobs()
 
     def place(self, overrides: Sequence[str]) -> Job:
-        """The job of these overrides: the one that is there, or a new one with the next number."""
+        """The job of these overrides: one that is there, or a new one with the next number."""
         assert self.folder is not None
-        job = self.known.get(frozenset(overrides))
-        if job is None:
-            taken = [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
-            number = max([-1, *taken, *(job.number for job in self.jobs)]) + 1
-            job = Job(self.folder / str(number), tuple(overrides))
-        job.refresh()
-        self.jobs.append(job)
+        key, taken = identity(overrides, self.view.fields), [job.path for job in self.jobs]
+        for job in self.known:
+            if identity(job.overrides, self.view.fields) == key and job.path not in taken:
+                job.overrides = tuple(overrides)
+                break
+        else:
+            job = Job(self.folder.path / str(self.folder.next_number(self.jobs)), tuple(overrides))
+        self.jobs.append(job.refresh())
         return job
 
     def all(self) -> list[Job]:
         """The jobs in its folder, also those that another command has added."""
-        jobs = {job.path: job for job in [*self.known.values(), *self.jobs]}
+        jobs = {job.path: job for job in [*self.known, *self.jobs]}
         return sorted(jobs.values(), key=lambda job: job.number)
 
     def launch(self, launcher: Launcher, batch: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Run those of a batch that have not ended well yet; what the sweeper is told of each is its objective."""
         jobs = [self.place(overrides) for overrides in batch]
-        self.view.plan(jobs)
+        self.view.plan(jobs, len(self.all()) - len(self.jobs))
         waiting = [job for job in jobs if job.state != "done"]
         self.view.total += len(waiting)
         for job in waiting:
             job.told, job.before = False, job.status
+        self.look()
         with self.looks():
             while waiting:
                 try:
@@ -134,7 +140,7 @@ class Sweep:
                     for job in again:
                         job.before = job.status
                 except Exception as error:
-                    self.settle(waiting, " ".join(str(error).split())[:300])
+                    self.given_up(waiting, error)
                     waiting = []
                 else:
                     waiting = []
@@ -143,11 +149,11 @@ class Sweep:
 
     def result(self, job: Job) -> float | None:
         """The objective of a job; None where it has not ended well or has no such figure, which a search is told of."""
-        figures = job.figures()
-        if figures and self.view.trials and self.objective not in figures:
+        figures, objective = job.figures(), self.view.objective
+        if figures and self.view.trials and objective not in figures:
             known = ", ".join(figures)
-            self.view.say(f"sweep.objective: {self.objective} is no figure of job {job.number}; allowed are {known}")
-        return figures.get(self.objective)
+            self.view.say(f"sweep.objective: {objective} is no figure of job {job.number}; allowed are {known}")
+        return figures.get(objective)
 
     def settle(self, jobs: Sequence[Job], reason: str) -> list[Job]:
         """Wait for those that still run; the others that had begun have lost their process, and are returned."""
@@ -160,6 +166,25 @@ class Sweep:
                     job.lose(reason)
                 lost.append(job)
         return lost
+
+    def given_up(self, jobs: Sequence[Job], error: Exception) -> None:
+        """A launcher has failed: jobs that it has started go on without it, and are waited for while there is news."""
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        assert self.folder is not None
+        (self.folder.path / "launcher.log").write_text("".join(traceback.format_exception(error)))
+        print(f"error: {reason}; traceback in {self.folder.path / 'launcher.log'}", file=sys.stderr, flush=True)
+        before: list[str] = []
+        since = time.monotonic()
+        while time.monotonic() < since + SILENCE:
+            states = [job.refresh().state for job in jobs]
+            if set(states) == {"missing"} or all(job.has_ended for job in jobs):
+                break
+            if states != before or any(job.state == "running" and job.is_held() for job in jobs):
+                before, since = states, time.monotonic()
+            time.sleep(LOOK)
+        self.settle(jobs, reason)
+        for job in jobs:
+            job.note = reason if job.state == "missing" else ""
 
     @contextmanager
     def looks(self) -> Iterator[None]:
@@ -187,37 +212,25 @@ class Sweep:
         assert self.folder is not None
         with self.looking:
             ended = [job for job in self.jobs if not job.told and job.refresh().has_ended]
-            ended = [job for job in ended if over or job.state != "preempted"]
-            for job in ended:
+            for job in [job for job in ended if over or job.state != "preempted"]:
                 job.told = True
-                self.view.line(job, self.objective)
-            if ended or not (self.folder / "sweep.json").exists():
-                record = {"command": self.command, "jobs": [job.record() for job in self.all()]}
-                write_json(self.folder / "sweep.json", record)
+                self.view.line(job)
+            jobs = [job.record() for job in self.all()]
+            self.recorded = self.folder.write({**self.record, "jobs": jobs})
 
     def stop(self, signum: int) -> None:
-        """Pass a signal on to the jobs that run in other processes of this machine, and wait until they have saved."""
-        if self.folder is None:
-            return
-        stop_file(self.folder).touch()
-        mine = [job for job in self.jobs if job.refresh().state == "running" and job.host == gethostname()]
-        # whoever wrote the status of a job that nobody holds may have been elsewhere, and its pid is another's here
-        mine = [job for job in mine if job.pid not in (None, os.getpid()) and job.is_held()]
-        for job in mine:
-            told_by_terminal = signum == signal.SIGINT and sys.stdin.isatty() and same_group(job.pid)
-            if not told_by_terminal:
-                signal_process(job.pid, signum)
-        if mine:
-            print(f"\nwaiting for {len(mine)} jobs to save", file=sys.stderr, flush=True)
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and any(job.refresh().state == "running" and job.is_held() for job in mine):
-            time.sleep(LOOK)
+        """Begin no further job, and let those that run in other processes save; once."""
+        if self.folder is not None and not self.stopping:
+            self.stopping = True
+            self.folder.stop.touch()
+            pass_on(signum, self.jobs)
 
     def end(self) -> list[Path]:
         """Show the table of all jobs; the folders of those that ended well."""
-        if self.folder is not None and self.jobs:
-            self.look(over=True)
-            self.view.table(self.all())
+        if self.folder is None or not self.all():
+            return []
+        self.look(over=True)
+        self.view.table(self.all())
         return [job.path for job in self.all() if job.state == "done"]
 
 
@@ -239,30 +252,8 @@ class Observed(Launcher):
         return self.sweep.launch(self.launcher, job_overrides)
 
 
-def stop_file(sweep: Path) -> Path:
-    """While it is there, no further job of the sweep begins, in whatever process."""
-    return sweep / ".hydra" / "stop"
-
-
 def returned(objective: float | None) -> JobReturn:
     """What Hydra's sweepers take for the result of a job."""
     result = JobReturn()
     result.status, result.return_value = JobStatus.COMPLETED, objective
     return result
-
-
-def same_group(pid: int | None) -> bool:
-    """Whether a process gets what the terminal sends to this one."""
-    try:
-        return pid is not None and os.getpgid(pid) == os.getpgrp()
-    except ProcessLookupError:
-        return False
-
-
-def signal_process(pid: int | None, signum: int) -> None:
-    """Send a signal to a process that may have ended."""
-    if pid is not None:
-        try:
-            os.kill(pid, signum)
-        except ProcessLookupError:
-            return

@@ -4,10 +4,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from difflab.runs.resume import key_of
 from difflab.runs.sweeps.job import Job
 
 FIGURES = ("test/bits_per_dim", "test/fid", "test/fd_*", "test/energy_distance", "val/loss", "train/loss")
@@ -28,7 +30,9 @@ class View:
         params = OmegaConf.select(config, "hydra.sweeper.params") or {}
         typed = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
         swept = [o for o in OverridesParser.create().parse_overrides(list(typed)) if o.is_sweep_override()]
-        self.varies = {o.get_key_element(): str(o.input_line).split("=", 1)[1] for o in swept}
+        self.varies = {key_of(o.get_key_element()): str(o.input_line).split("=", 1)[1] for o in swept}
+        self.fields = list(self.varies)
+        self.asks = "study" in self.varies or config.hydra.runtime.choices.study != "none"
         self.trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
         self.out = sys.stdout  # jobs in this process have another
         self.begun, self.total, self.ended, self.planned = time.monotonic(), 0, 0, False
@@ -37,8 +41,13 @@ class View:
         """A line of the sweep's own."""
         print(text, file=self.out, flush=True)
 
-    def plan(self, jobs: Sequence[Job]) -> None:
-        """How many jobs, what varies among them, and, where some were there before, what is left to do."""
+    def plan(self, jobs: Sequence[Job], others: int) -> None:
+        """How many jobs, what varies among them, and, where some were there before, what is left to do.
+
+        Args:
+            jobs: of this command.
+            others: how many of another one are in the folder.
+        """
         if self.planned:
             return
         self.planned = True
@@ -51,9 +60,11 @@ class View:
         missing = sum(job.state == "missing" for job in jobs)
         if missing < len(jobs):
             self.say(f"  {done} done before, {len(jobs) - done - missing} to go on with, {missing} to begin")
+        if others:
+            self.say(f"  {others} other{'s' * (others != 1)} in this folder, of another command, stay as they are")
         self.say()
 
-    def line(self, job: Job, objective: str) -> None:
+    def line(self, job: Job) -> None:
         """What became of a job, and how long the others will take."""
         from difflab.progress import clock
 
@@ -63,14 +74,14 @@ class View:
         left = f", about {clock(spent / self.ended * (total - self.ended))} left" if total > self.ended else ""
         took = "" if job.seconds is None else f" in {clock(job.seconds)}"
         figures = job.figures()
-        shown = [f"{key} {cell(figures, key)}" for key in columns([figures], objective)]
+        shown = [f"{key} {cell(figures, key)}" for key in columns([figures], self.objective)]
         what = " ".join(self.settings(job))
         tail = "  ".join([what, *shown] if job.state == "done" else [what, job.reason])
         self.say(f"job {job.number} {job.state}{took} ({self.ended} of {total}{left}): {tail}".rstrip())
 
     def settings(self, job: Job) -> list[str]:
         """What distinguishes a job from the others of its sweep."""
-        return [o for o in job.overrides if o.lstrip("+~").split("=", 1)[0] in self.varies]
+        return [o for o in job.overrides if key_of(o) in self.varies]
 
     def table(self, jobs: Sequence[Job]) -> None:
         """Every job: what varies, how it ended, its figures; the best by the objective is marked."""
@@ -85,8 +96,8 @@ class View:
         for heading in ("job", *self.varies, "state", "time", *shown):
             table.add_column(heading, overflow="fold")
         for job in jobs:
-            values = dict(o.lstrip("+~").split("=", 1) for o in self.settings(job))
-            state = job.state if job.state == "done" else f"{job.state}: {job.reason}"
+            values = {key_of(o): o.split("=", 1)[1] for o in self.settings(job)}
+            state = job.state if job.state == "done" else f"{job.state}: {first_clause(job.reason)}"
             took = "" if job.seconds is None else clock(job.seconds)
             cells = [cell(figures[job.number], key) for key in shown]
             table.add_row(str(job.number), *(values.get(key, "") for key in self.varies), state, took, *cells)
@@ -97,6 +108,11 @@ class View:
             chosen = " ".join(self.settings(next(job for job in jobs if job.number == best)))
             self.say(f"best {self.objective}: {values[best]:.4g}, job {best}: {chosen}")
         self.say(f"sweep folder: {self.folder}")
+
+
+def first_clause(reason: str) -> str:
+    """What a table has room for; sweep.json has all of it."""
+    return shorten(reason.split("; ")[0], 160, placeholder=" ...")
 
 
 def columns(found: Sequence[dict[str, float]], objective: str) -> list[str]:
