@@ -173,7 +173,6 @@ class Frame:
 
     def tell(self, folder: RunFolder, error: BaseException, code: int, reason: str) -> None:
         """One line for a refusal or a signal; for a failure the traceback too, in run.log."""
-        out = sys.stdout if self.sweep is not None and self.sweep.folder is not None else sys.stderr  # the sweep tells
         logged = self.owns_folder and (folder.lock.is_locked or is_child())  # else run.log is another process's
         if code == 1:
             if logged:
@@ -181,13 +180,14 @@ class Frame:
             else:
                 traceback.print_exception(error)
             where = f"; traceback in {folder.path / 'run.log'}" if logged else ""
-            if speaks(code, reason):
-                print(f"error: {reason}{where}", file=out)
+            line = f"error: {reason}{where}"
         else:
             if logged:
                 log.info(reason)
-            if speaks(code, reason):
-                print(f"{'refused: ' if code == 2 else ''}{reason}", file=out)
+            line = f"{'refused: ' if code == 2 else ''}{reason}"
+        in_sweep = self.sweep is not None and self.sweep.folder is not None  # which has a line for each job
+        if speaks(code, reason) and not in_sweep:
+            print(line, file=sys.stderr)
 
 
 def run(config: str, task: str, owns_folder: bool = False) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from children import SIGKILL, SMALL, read, shell, train
@@ -99,12 +100,54 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(whole, tmp_path):
     assert (sweep / "0" / ".hydra" / "resume-1").is_dir()
     assert all(same_weights(sweep / name, whole / name) for name in ("0", "1"))
     written = (sweep / "0" / "metrics.json").stat().st_mtime_ns
-    code, text = train("-m", "seed=0,1,2", "model.dropout=0.1", f"sweep.resume={sweep}", folder=tmp_path)
+    longer = ("trainer.max_time=00:01:00:00", "logger=none")  # which make it no other job
+    code, text = train("-m", "seed=0,1,2", "model.dropout=0.1", f"sweep.resume={sweep}", *longer, folder=tmp_path)
     assert code == 0, text
     assert "2 done before, 0 to go on with, 1 to begin" in text
     assert (sweep / "0" / "metrics.json").stat().st_mtime_ns == written
     assert same_weights(sweep / "2", whole / "2")
     assert the_sweep(tmp_path) == sweep
+    record = json.loads((sweep / "sweep.json").read_text())
+    assert "sweep.resume" not in " ".join(record["command"]) and len(record["resumed"]) == 2
+
+
+def test_equal_jobs_are_several_and_other_changes_are_other_jobs(tmp_path):
+    refused = ("-m", "seed=0,0", "optim.lr=-1")
+    assert train(*refused, folder=tmp_path)[0] == 1
+    sweep = the_sweep(tmp_path)
+    code, text = train(*refused, f"sweep.resume={sweep}", folder=tmp_path)
+    assert code == 1, text
+    assert "0 done before, 2 to go on with, 0 to begin" in text
+    assert states(tmp_path) == ["refused", "refused"]
+    code, text = train("-m", "seed=0,0", "optim.lr=-2", f"sweep.resume={sweep}", folder=tmp_path)
+    assert "2 others in this folder, of another command, stay as they are" in text
+    assert states(tmp_path) == ["refused"] * 4
+
+
+def test_a_launcher_that_cannot_start_says_why(tmp_path):
+    code, text = train("-m", "seed=0,1", "hydra/launcher=submitit_slurm", folder=tmp_path)
+    assert code == 1
+    assert 'error: RuntimeError: Could not detect "srun"' in text
+    jobs = json.loads((the_sweep(tmp_path) / "sweep.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["missing"] * 2
+    assert all("srun" in job["reason"] for job in jobs)
+    assert "Traceback" in (the_sweep(tmp_path) / "launcher.log").read_text()
+
+
+def test_jobs_that_were_to_begin_do_not_once_the_sweep_was_stopped(tmp_path):
+    """SIGTERM while submitit starts the jobs: they find that the sweep has ended, and end too."""
+    child = shell(["train.py", *SMALL, *LONG, "-m", "seed=0,1", "hydra/launcher=submitit_local"], tmp_path)
+    sweep = sweep_in(tmp_path)
+    wait_for(lambda: len(list(sweep().glob(".submitit/*"))) == 2, child)
+    child.send_signal(signal.SIGTERM)
+    stdout, stderr = child.communicate(timeout=120)
+    assert child.returncode == 143, stdout + stderr
+    for _ in range(600):
+        if not processes_of(tmp_path):
+            break
+        time.sleep(0.1)
+    assert not processes_of(tmp_path)
+    assert not list(sweep().glob("*/checkpoints/*.ckpt"))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +166,6 @@ def test_what_is_no_sweep_is_not_resumed(arguments, message, whole, tmp_path):
 
 
 def test_a_sweep_that_runs_is_not_run_by_another_process(whole, tmp_path):
-    from filelock import FileLock
-
     with FileLock(whole / ".hydra" / "lock"):
         code, text = train("-m", "seed=0,1,2", "model.dropout=0.1", f"sweep.resume={whole}", folder=tmp_path)
     assert code == 2, text
@@ -205,26 +246,33 @@ def trials(sweep: Path) -> list:
     return optuna.load_study("difflab", f"sqlite:///{sweep / 'optuna.db'}").get_trials()
 
 
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_optuna_searches_and_goes_on_with_what_it_knows(direction, tmp_path):
+def test_optuna_searches_and_goes_on_with_what_it_knows(tmp_path):
     """Killed in its third trial, resumed: that trial goes on in its folder, and no trial is paid for twice."""
-    search = (*SEARCH, f"sweep.direction={direction}")
+    search = (*SEARCH, "sweep.direction=maximize")
     code, text = train(*search, "sweep.trials=2", folder=tmp_path)
     assert code == 0, text
     sweep = the_sweep(tmp_path)
     more = (*search, "sweep.trials=4", f"sweep.resume={sweep}")
     assert train(*more, folder=tmp_path, kill=("training", 5, SIGKILL))[0] == -9
     assert status(sweep / "2")["state"] == "running"
-    code, text = train(*more, folder=tmp_path)
+    known = [(trial.state, trial.params) for trial in trials(sweep)]
+    with FileLock(sweep / ".hydra" / "lock"):  # while another process runs it, nothing is touched
+        assert train(*more, folder=tmp_path)[0] == 2
+    code, text = train(*SEARCH, f"sweep.resume={sweep}", folder=tmp_path)
+    assert code == 2 and "sweep.direction: minimize; this search was begun with maximize" in text
+    assert [(trial.state, trial.params) for trial in trials(sweep)] == known
+    code, text = train(*search, "sweep.trials=4", "logger=none", f"sweep.resume={sweep}", folder=tmp_path)
     assert code == 0, text
     assert sorted(path.name for path in sweep.glob("[0-9]*")) == ["0", "1", "2", "3"]
     assert (sweep / "2" / ".hydra" / "resume-1").is_dir()
     losses = [json.loads((sweep / str(i) / "metrics.json").read_text())["train/loss"] for i in range(4)]
     told = [trial.value for trial in trials(sweep) if trial.value is not None]
     assert sorted(told) == sorted(losses)
-    best = (min if direction == "minimize" else max)(losses)
+    best = max(losses)
     assert f"best train/loss: {best:.4g}, job {losses.index(best)}: optim.lr=" in text
     assert len({trial.params["optim.lr"] for trial in trials(sweep)}) == 4
+    code, text = train(*search, "sweep.trials=4", f"sweep.resume={sweep}", folder=tmp_path)
+    assert code == 0 and f"best train/loss: {best:.4g}" in text  # nothing is left to do
 
 
 def test_a_search_outlives_trials_that_fail_and_names_an_objective_that_is_none(tmp_path):
@@ -245,4 +293,5 @@ def test_optuna_with_jobs_on_two_processes(tmp_path):
     assert states(tmp_path) == ["done", "done"]
     values = [trial.value for trial in trials(the_sweep(tmp_path))]
     assert len(set(values)) == 2
+    assert f"best train/loss: {min(values):.4g}" in stdout
     assert not processes_of(tmp_path)

@@ -103,7 +103,7 @@ class View:
             table.add_row(str(job.number), *(values.get(key, "") for key in self.varies), state, took, *cells)
         Console(file=self.out, width=None if self.out.isatty() else 160).print(table, markup=False)
         values = {n: found[self.objective] for n, found in figures.items() if self.objective in found}
-        if self.trials and values:
+        if self.trials is not None and values:
             best = (min if self.direction == "minimize" else max)(values, key=values.__getitem__)
             chosen = " ".join(self.settings(next(job for job in jobs if job.number == best)))
             self.say(f"best {self.objective}: {values[best]:.4g}, job {best}: {chosen}")
