@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -88,13 +89,18 @@ def test_two_nodes_write_one_folder_and_a_signal_to_the_second_stops_both(tmp_pa
 
 
 @pytest.mark.slow
-def test_tasks_of_srun_find_one_folder_by_the_job(tmp_path):
-    outputs = f"outputs={tmp_path / 'outputs'}"
+def test_tasks_of_srun_find_one_folder_by_the_job_and_again_when_it_is_queued_again(tmp_path):
+    outputs, run = f"outputs={tmp_path / 'outputs'}", tmp_path / "outputs" / "runs" / "test" / "slurm-4321.0"
+    warned = (("training", 5, signal.SIGUSR1), None)
+    ended = Pair(*TASKS, outputs, folder=tmp_path, place=by_srun, kill=warned).end()
+    assert [code for code, _ in ended] == [143, 143], ended
+    assert json.loads((run / "status.json").read_text())["state"] == "preempted"
     ended = Pair(*TASKS, outputs, folder=tmp_path, place=by_srun).end()
     assert [code for code, _ in ended] == [0, 0], ended
-    (run,) = (tmp_path / "outputs" / "runs" / "test").iterdir()
-    assert run.name == "slurm-4321.0"
+    assert [path.name for path in run.parent.iterdir()] == [run.name]
     assert json.loads((run / "status.json").read_text())["state"] == "done"
+    steps = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()]
+    assert steps == ["step", *map(str, range(2, 13, 2))]
     assert read(tmp_path / "1" / "output.txt") == read(tmp_path / "1" / "errors.txt") == ""
 
 
