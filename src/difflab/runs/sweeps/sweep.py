@@ -123,7 +123,7 @@ class Sweep:
         jobs = [self.place(overrides) for overrides in batch]
         self.view.plan(jobs, len(self.all()) - len(self.jobs))
         waiting = [job for job in jobs if job.state != "done"]
-        self.view.total += len(waiting)
+        self.view.total -= len(jobs) - len(waiting)
         for job in waiting:
             job.told, job.before = False, job.status
         self.look()

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from textwrap import shorten
 
@@ -32,10 +33,12 @@ class View:
         swept = [o for o in OverridesParser.create().parse_overrides(list(typed)) if o.is_sweep_override()]
         self.varies = {key_of(o.get_key_element()): str(o.input_line).split("=", 1)[1] for o in swept}
         self.fields = list(self.varies)
+        grid = {o.get_key_element(): len(list(o.sweep_string_iterator())) for o in swept if o.is_discrete_sweep()}
         self.asks = "study" in self.varies or config.hydra.runtime.choices.study != "none"
         self.trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
         self.out = sys.stdout  # jobs in this process have another
-        self.begun, self.total, self.ended, self.planned = time.monotonic(), 0, 0, False
+        self.total = prod(grid.values()) if self.trials is None else self.trials
+        self.begun, self.ended, self.planned = time.monotonic(), 0, False
 
     def say(self, text: str = "") -> None:
         """A line of the sweep's own."""
@@ -51,8 +54,8 @@ class View:
         if self.planned:
             return
         self.planned = True
-        count = f"{self.trials} trials" if self.trials else f"{len(jobs)} job{'s' * (len(jobs) != 1)}"
-        self.say(f"sweep: {count} in {self.folder}")
+        what = "job" if self.trials is None else "trial"
+        self.say(f"sweep: {self.total} {what}{'s' * (self.total != 1)} in {self.folder}")
         width = max(map(len, self.varies), default=0)
         for key, values in self.varies.items():
             self.say(f"  {key:{width}}  {values}")
@@ -69,15 +72,14 @@ class View:
         from difflab.progress import clock
 
         self.ended += 1
-        total = self.trials or self.total
-        spent = time.monotonic() - self.begun
-        left = f", about {clock(spent / self.ended * (total - self.ended))} left" if total > self.ended else ""
+        spent, more = time.monotonic() - self.begun, self.total - self.ended
+        left = f", about {clock(spent / self.ended * more)} left" if more > 0 else ""
         took = "" if job.seconds is None else f" in {clock(job.seconds)}"
         figures = job.figures()
         shown = [f"{key} {cell(figures, key)}" for key in columns([figures], self.objective)]
         what = " ".join(self.settings(job))
         tail = "  ".join([what, *shown] if job.state == "done" else [what, job.reason])
-        self.say(f"job {job.number} {job.state}{took} ({self.ended} of {total}{left}): {tail}".rstrip())
+        self.say(f"job {job.number} {job.state}{took} ({self.ended} of {self.total}{left}): {tail}".rstrip())
 
     def settings(self, job: Job) -> list[str]:
         """What distinguishes a job from the others of its sweep."""
