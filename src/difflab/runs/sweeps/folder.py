@@ -26,7 +26,7 @@ class SweepFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()
         self.file = self.path / "sweep.json"
         self.lock = FileLock(self.path / ".hydra" / "lock", timeout=0, is_singleton=True)
         self.written: dict[str, Any] = {}
