@@ -83,6 +83,7 @@ ELSEWHERE = {  # trained in tests of their own, below or in tests/runs
     "experiment": {"ncsn_fashion_mnist", "ncsnv2_fashion_mnist"},  # those on the digits, with other data
     "features": {"inception", "clip", "dinov2", "custom", "efficientnet_lite0"},
     "logger": {"wandb", "tensorboard"},
+    "sweep": {"optuna"},
     "trainer": {"ddp", "fsdp"},
     "study": set(OPTIONS["study"]),  # in tests/studies
 }

@@ -130,6 +130,8 @@ def values(path: Path, field: str, interpolations: bool) -> Any:
 def check_inside(folder: Path, field: str) -> None:
     """Refuse a folder in which a link leads out of it, so that what is read and written in it stays in it.
 
+    The folders of W&B's own runs are not looked into: it links its logs there, makes new ones, and reads none again.
+
     Raises:
         ConfigError: naming the entry; for devices and pipes too, on which reading could hang.
     """
@@ -147,6 +149,8 @@ def check_inside(folder: Path, field: str) -> None:
                 )
             if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise ConfigError(f"{field}: {quoted(str(path))} is neither file nor folder; allowed are only these")
+        if Path(parent).name == "wandb":
+            folders.clear()
 
 
 def without_say(config: Mapping[str, Any]) -> dict[str, Any]:
