@@ -49,7 +49,7 @@ def test_a_process_that_ends_is_the_end_of_its_job_and_not_of_the_sweep(tmp_path
     """Killed, broken or refused: each job says so, and the last one is fine."""
     seeds = f"seed={','.join(str(seed) for seed in (*FAULTS, FINE))}"
     child = shell([RANKS, *SMALL, *TWO, "-m", seeds], tmp_path)
-    _, stderr = child.communicate(timeout=300)
+    stdout, stderr = child.communicate(timeout=300)
     assert child.returncode == 1, stderr
     assert not [p.pid for p in psutil.process_iter() if str(tmp_path) in started_in(p)]
     (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
@@ -57,7 +57,9 @@ def test_a_process_that_ends_is_the_end_of_its_job_and_not_of_the_sweep(tmp_path
     assert [job["state"] for job in jobs] == ["failed"] * len(FAULTS) + ["done"]
     for reason, job in zip(FAULTS.values(), jobs, strict=False):
         assert reason in job["reason"]
-    assert len(stderr.strip().splitlines()) == len(FAULTS)  # each is told once
+    told = [line for line in stdout.splitlines() if line.startswith("job ") and " failed " in line]
+    assert len(told) == len(FAULTS) and "error:" not in stderr  # each is told once
+    assert all(reason in line for reason, line in zip(FAULTS.values(), told, strict=True))
     alone = torch.load(sweep / "0" / "checkpoints" / "last.ckpt", weights_only=True)
     assert alone["global_step"] == 6
 
