@@ -382,6 +382,6 @@ def test_a_strangers_config_writes_nothing_elsewhere(copy, tmp_path):
     assert load_run(copy).config["cache"] is None
     saying("difflab.data.Digits", "difflab.data.MNIST")(copy)
     saying("root: data", f"root: {elsewhere}")(copy)
-    with pytest.raises(ConfigError, match=r"data\.root: .*elsewhere.* nothing is downloaded"):
+    with pytest.raises(ConfigError, match=r"data\.root: .* nothing is downloaded"):
         load_run(copy)
     assert not elsewhere.exists()
