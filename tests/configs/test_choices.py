@@ -152,6 +152,7 @@ def test_variances_train_with_the_bound_or_are_refused(variance, loss):
             chosen(composed(*names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", options("times"))
 @pytest.mark.parametrize("loss", ["vlb", "hybrid", "simple", "uncertainty"])
 @pytest.mark.parametrize("schedule", ["linear", "vp", "geometric"])

@@ -203,6 +203,7 @@ def test_first_pass_refuses_without_torch(case, places, tmp_path):
     assert_nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SCRIPTS, ids=lambda case: f"{case[0]} {case[1]}")
 def test_scripts_refuse_a_run_that_is_none_without_torch(case, places, tmp_path):
     script_name, arguments, *fragments = (" ".join(in_words(part, places)) for part in case)
@@ -226,6 +227,7 @@ def test_constructors_and_data_refuse_before_the_first_batch(case, places, tmp_p
     assert_nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
     [
@@ -241,12 +243,14 @@ def test_networks_that_do_not_fit_the_image_are_refused(arguments, fragments, tm
     assert_nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_logger_writes_nothing_for_a_refused_run(tmp_path):
     code, _ = train("logger=wandb", "logger.mode=offline", "trainer.accelerator=foo", folder=tmp_path)
     assert_refusal(code, read(tmp_path / "errors.txt"), ["trainer", "foo"])
     assert_nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_new_run_does_not_write_into_an_old_one(tmp_path):
     assert train("trainer.max_steps=2", f"hydra.run.dir={tmp_path}/run", folder=tmp_path)[0] == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
@@ -255,6 +259,7 @@ def test_a_new_run_does_not_write_into_an_old_one(tmp_path):
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_refused_resume_leaves_the_status_of_the_run(tmp_path):
     assert train("trainer.max_steps=3", folder=tmp_path)[0] == 0
     run = run_folder(tmp_path)

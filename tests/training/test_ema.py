@@ -291,6 +291,7 @@ def test_what_no_average_has_is_refused(tmp_path, make, message):
         make(tmp_path)
 
 
+@pytest.mark.slow
 def test_ranges_are_refused_before_anything_is_built(tmp_path):
     for option, field in (("ema.lengths=[0.4]", "ema.lengths"), ("ema.snapshot_every=0", "ema.snapshot_every")):
         code, text = train("ema=power", option, folder=tmp_path)
