@@ -189,17 +189,24 @@ def test_joblib_runs_jobs_at_once_and_a_killed_worker_costs_nothing(tmp_path, wh
     assert not processes_of(tmp_path)
 
 
-def test_sigterm_to_a_sweep_of_workers_saves_all_that_train_and_begins_no_other(tmp_path):
+@pytest.mark.parametrize(
+    ("send", "signum", "code", "state"),
+    [(os.kill, signal.SIGTERM, 143, "preempted"), (os.killpg, signal.SIGINT, 130, "interrupted")],
+    ids=["SIGTERM to it", "Ctrl-C to all"],
+)
+def test_a_sweep_of_workers_that_is_stopped_saves_all_that_train_and_begins_no_other(
+    send, signum, code, state, tmp_path
+):
     child = shell(["train.py", *SMALL, *LONG, "-m", "seed=0,1,2", *JOBLIB], tmp_path)
     sweep = sweep_in(tmp_path)
     wait_for(trains(sweep, 0, 1), child)
-    child.send_signal(signal.SIGTERM)
+    send(child.pid, signum)
     stdout, stderr = child.communicate(timeout=120)
-    assert child.returncode == 143, stdout + stderr
+    assert child.returncode == code, stdout + stderr
     for name in ("0", "1"):
         saved = torch.load(sweep() / name / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
         assert f"after step {saved}, which is saved" in status(sweep() / name)["reason"]
-        assert status(sweep() / name)["state"] == "preempted"
+        assert status(sweep() / name)["state"] == state
     assert not (sweep() / "2" / "status.json").exists()
     assert not processes_of(tmp_path)
 
