@@ -17,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from difflab.errors import ConfigError
 from difflab.runs.composition import explained
+from difflab.runs.kinds import Range
 from difflab.runs.paths import CONFIGS
-from difflab.runs.ranges import FREE, RANGES, Range
+from difflab.runs.ranges import FREE, RANGES
 from difflab.runs.validate import flatten, is_section, validate
 
 sys.path.insert(0, str(Path(__file__).parent))

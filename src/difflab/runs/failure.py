@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from difflab.errors import ConfigError
 from difflab.runs.folder import RunFolder, environment, write_text
-from difflab.runs.resume import key_of, override, quoted
+from difflab.runs.resume import as_override, key_of, override
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -166,4 +166,4 @@ def replayed(arguments: list[str]) -> list[str]:
     failure = Failure(Path(path))
     replays = failure.folder.path / "replays"
     number = 1 + max((int(p.name) for p in replays.glob("*") if p.name.isdecimal()), default=0)
-    return [*rest, f"replay={quoted(failure.path)}", f"hydra.run.dir={quoted(replays / str(number))}"]
+    return [*rest, f"replay={as_override(failure.path)}", f"hydra.run.dir={as_override(replays / str(number))}"]

@@ -58,11 +58,11 @@ def resumed(arguments: list[str]) -> list[str]:
         )
     folder = RunFolder.existing("resume", choice)
     number = 1 + len(list((folder.path / ".hydra").glob("resume-*")))
-    path = quoted(folder.path)
+    path = as_override(folder.path)
     return [*rest, f"resume={path}", f"hydra.run.dir={path}", f"hydra.output_subdir=.hydra/resume-{number}"]
 
 
-def quoted(path: Path) -> str:
+def as_override(path: Path) -> str:
     """A path as the value of an override, absolute."""
     return "'" + str(path.resolve()).replace("'", "\\'") + "'"
 

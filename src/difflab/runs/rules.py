@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from difflab.runs.ranges import shown
+from difflab.runs.kinds import shown
 
 # The first must be below the second.
 ORDERED = (

@@ -9,8 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from difflab.errors import ConfigError
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import CONFIGS
-from difflab.runs.resume import key_of, override
-from difflab.runs.resume import quoted as path_override
+from difflab.runs.resume import as_override, key_of, override
 from difflab.runs.trust import quoted, read_yaml
 
 GROUPS = ("sampler", "grid", "variance", "decoder", "likelihood", "features", "metrics")
@@ -36,7 +35,7 @@ def with_choices(config: str, arguments: list[str]) -> list[str]:
     if run in (None, "null", ""):
         raise ConfigError("run: null; allowed are run folders: run=outputs/runs/NAME/DATE_TIME-XXXX")
     folders = [RunFolder.existing("run", path) for path in run.split(",")]
-    arguments = [f"hydra.sweep.dir={path_override(folders[0].path / '.hydra' / config)}", *arguments]
+    arguments = [f"hydra.sweep.dir={as_override(folders[0].path / '.hydra' / config)}", *arguments]
     file = folders[0].path / ".hydra" / "hydra.yaml"
     if len(folders) > 1 or not file.is_file():
         return arguments

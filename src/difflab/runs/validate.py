@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from difflab.errors import ConfigError
+from difflab.runs.kinds import shown
 from difflab.runs.paths import CONFIGS
-from difflab.runs.ranges import FREE, NULLABLE, no_numbers, out_of_range, shown
+from difflab.runs.ranges import FREE, NULLABLE, no_numbers, out_of_range
 from difflab.runs.rules import contradictions
 
 OPEN = ("hydra", "trainer")  # the trainer's keys are checked against Lightning's Trainer when it is built

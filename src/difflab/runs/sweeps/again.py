@@ -6,7 +6,7 @@ import signal
 from omegaconf import DictConfig, open_dict
 
 from difflab.runs.folder import RunFolder
-from difflab.runs.resume import quoted
+from difflab.runs.resume import as_override
 
 
 def goes_on(cfg: DictConfig, folder: RunFolder) -> list[str]:
@@ -15,7 +15,7 @@ def goes_on(cfg: DictConfig, folder: RunFolder) -> list[str]:
         return []
     with open_dict(cfg):
         cfg.resume = str(folder.path)
-    return [f"resume={quoted(folder.path)}"]
+    return [f"resume={as_override(folder.path)}"]
 
 
 def requeue(error: BaseException | None) -> None:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from difflab.errors import ConfigError
 from difflab.runs.paths import CONFIGS
-from difflab.runs.resume import override, quoted
+from difflab.runs.resume import as_override, override
 from difflab.runs.sweeps.folder import SweepFolder
 from difflab.runs.trust import check_inside
 
@@ -36,7 +36,7 @@ def resumed_sweep(arguments: list[str]) -> list[str]:
         raise ConfigError(f"sweep.resume: {choice} was begun with: {command}; allowed is that beside sweep.resume")
     folder.take()  # held until this process ends
     mode = [] if {"-m", "--multirun"} & set(rest) else ["-m"]
-    rest = [*mode, *rest, f"hydra.sweep.dir={quoted(folder.path)}"]
+    rest = [*mode, *rest, f"hydra.sweep.dir={as_override(folder.path)}"]
     return [*rest, *unfinished_trials(folder, rest)] if (folder.path / STORAGE).is_file() else rest
 
 
