@@ -3,12 +3,11 @@
 from difflab.training.averages import label
 from difflab.training.ema import EMA, constant_ema, halflife_ema, power_ema
 from difflab.training.fsdp import FullyShard
-from difflab.training.loggers import tensorboard_logger, wandb_logger
+from difflab.training.loggers import Table, tensorboard_logger, wandb_logger
 from difflab.training.module import Diffusion
 from difflab.training.optim import AdamW
 from difflab.training.posthoc import left_out, reconstruct
 from difflab.training.snapshots import Snapshots
-from difflab.training.table import Table
 from difflab.training.watchdog import BadStep, Watchdog
 
 __all__ = [

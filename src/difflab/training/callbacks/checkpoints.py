@@ -13,8 +13,8 @@ from torch import Tensor
 
 from difflab.files import flush
 from difflab.training.checkpoint_files import Direct, by_step, link, named, place, size, step_in
+from difflab.training.loggers import Table
 from difflab.training.module import Diffusion
-from difflab.training.table import Table
 
 log = logging.getLogger(__name__)
 

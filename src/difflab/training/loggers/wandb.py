@@ -1,4 +1,4 @@
-"""Loggers beside metrics.csv."""
+"""Weights & Biases, online or offline, in the run folder."""
 
 import os
 from pathlib import Path
@@ -59,10 +59,3 @@ def _netrc() -> str:
     """The text of the file in which `wandb login` leaves its key."""
     path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
     return path.read_text() if path.exists() else ""
-
-
-def tensorboard_logger(folder: Path) -> Logger:
-    """TensorBoard event files in RUN/tensorboard."""
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(save_dir=str(folder), name="", version="tensorboard")

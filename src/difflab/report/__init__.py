@@ -1,0 +1,1 @@
+"""From run folders to an answer: which choice was better, and is the difference real?"""

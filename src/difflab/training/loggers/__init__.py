@@ -1,0 +1,8 @@
+"""Where figures and pictures go: metrics.csv always, Weights & Biases or TensorBoard beside it."""
+
+from difflab.training.loggers.shows import Shows, showing
+from difflab.training.loggers.table import Table, parsed
+from difflab.training.loggers.tensorboard import tensorboard_logger
+from difflab.training.loggers.wandb import wandb_logger
+
+__all__ = ["Shows", "Table", "parsed", "showing", "tensorboard_logger", "wandb_logger"]
