@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from difflab.errors import ConfigError
-from difflab.studies.statistics import holm, paired
+from difflab.statistics import holm, paired
 from difflab.studies.sweep_table import Job, SweepTable, column, grouped
 
 pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick

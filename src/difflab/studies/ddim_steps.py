@@ -18,7 +18,7 @@ from difflab.runs.build import build
 from difflab.runs.load import Run, option
 from difflab.runs.paths import cache_folder
 from difflab.samplers import Sampler
-from difflab.studies.statistics import Difference, holm, paired
+from difflab.statistics import Difference, holm, paired
 
 FORWARD = "forward"
 

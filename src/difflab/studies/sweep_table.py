@@ -15,7 +15,7 @@ from difflab.runs.assemble import Parts
 from difflab.runs.comparison import settings
 from difflab.runs.load import Run
 from difflab.runs.trust import read_json
-from difflab.studies.statistics import holm, interval, paired
+from difflab.statistics import holm, interval, paired
 from difflab.studies.sweep_text import markdown, write
 
 SEED, NAMES = "seed", ("name", "outputs", "tags")  # what says which run it is, not what was tried

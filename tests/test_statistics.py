@@ -5,7 +5,7 @@ from math import isnan, nan
 import pytest
 from scipy import stats
 
-from difflab.studies.statistics import holm, interval, paired
+from difflab.statistics import holm, interval, paired
 
 pytestmark = pytest.mark.slow  # left to make test, so that make check stays quick
 
