@@ -17,6 +17,7 @@ from difflab.evaluation.likelihood import Likelihood, Scores
 from difflab.evaluation.measure import measure
 from difflab.evaluation.pictures import decoded
 from difflab.evaluation.space import FeatureSpace
+from difflab.evaluation.strip import strip
 from difflab.features import Extractor
 from difflab.likelihood import ProbabilityFlow
 from difflab.metrics import (
@@ -119,8 +120,11 @@ class PointProtocol(Metrics):
         if self.nll is not None:
             figures |= of_model(self.flow, denoise, points, self.nll)
         named = {f"test/{name}": value for name, value in figures.items()}
+        pictures = {}
+        if self.pictures:
+            pictures["samples"] = self.picture(every[: self.pictures], data)
+            pictures["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed)
         named["seconds/evaluate"] = time.monotonic() - begun
-        pictures = {"samples": self.picture(every[: self.pictures], data)} if self.pictures else {}
         return Evaluation(named, pictures=pictures)
 
     def distances(self, samples: Tensor, fresh: Tensor, test: Tensor, seed: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ from difflab.evaluation.likelihood import Likelihood, Scores
 from difflab.evaluation.measure import measure
 from difflab.evaluation.pictures import as_pictures
 from difflab.evaluation.space import FeatureSpace
+from difflab.evaluation.strip import strip
 from difflab.features import Extractor
 from difflab.plots import PAIRED, image_grid
 from difflab.prediction import Denoiser
@@ -115,7 +116,10 @@ class Protocol(Metrics):
             denoise, drawing.sampler, data.shape, wanted, drawing.seed, drawing.chunk, store=drawing.store
         )
         figures: dict[str, float] = {"network_calls": calls}
-        drawn = {"samples": self.picture(samples[: self.pictures], data)} if self.pictures else {}
+        drawn = {}
+        if self.pictures:
+            drawn["samples"] = self.picture(samples[: self.pictures], data)
+            drawn["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed)
         if space is not None:
             pictures = as_pictures(samples, data)
             features = space.of(lambda where: pictures[where], n, "the samples")

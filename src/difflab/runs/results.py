@@ -71,6 +71,7 @@ WORDS = (
     ("train", "seconds training"),
     ("evaluate", "seconds evaluating"),
     ("looks", "seconds of looks on the way"),
+    ("memory_gb", "gigabytes of memory in training"),
     ("parameters", "parameters"),
 )
 
@@ -98,17 +99,24 @@ def names(keys: Iterable[str]) -> dict[str, str]:
     }
 
 
-def rows(figures: Mapping[str, float]) -> list[tuple[str, str, str]]:
-    """(what, value with its standard error, key) of the figures that a reader looks for first."""
+def numbers(figures: Mapping[str, float]) -> list[tuple[str, float, float, str]]:
+    """(what, value, standard error or nan, key) of the figures that a reader looks for first."""
     keys = {key.split("/")[-1]: key for key in figures}
     called = names(keys)
     table = []
     for ending, what in WORDS:
         key = keys.get(ending.format(**called))
         if key is not None:
-            value, error = number(figures[key]), figures.get(f"{key}_stderr", nan)
-            table.append((what.format(**called), value if isnan(error) else f"{value} ± {error:.2g}", key))
+            table.append((what.format(**called), figures[key], figures.get(f"{key}_stderr", nan), key))
     return table
+
+
+def rows(figures: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """(what, value with its standard error, key) of the same."""
+    return [
+        (what, number(value) if isnan(error) else f"{number(value)} ± {error:.2g}", key)
+        for what, value, error, key in numbers(figures)
+    ]
 
 
 def show(figures: Mapping[str, float], folder: Path, grid: Path | None) -> None:
@@ -123,6 +131,14 @@ def show(figures: Mapping[str, float], folder: Path, grid: Path | None) -> None:
     print(f"run folder: {folder}")
     if grid is not None:
         print(f"samples:    {grid}")
+
+
+TERMS = ("step", "bits_per_dim_of_a_step", "first_step", "last_step", "bits_per_dim")
+
+
+def by_step(terms: Terms) -> list[tuple[float, ...]]:
+    """Rows of a table with these columns: the middle of each stretch of the chain, and what one step of it takes."""
+    return [((a * b) ** 0.5, bits / (b - a + 1), a, b, bits) for a, b, bits in terms]
 
 
 def write_terms(terms: Mapping[str, Terms], path: Path) -> None:

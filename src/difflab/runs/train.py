@@ -26,13 +26,14 @@ from difflab.runs.folder import RunFolder, write_json
 from difflab.runs.launcher import other_processes
 from difflab.runs.paths import cache_folder
 from difflab.runs.refusals import Choices, refuse
-from difflab.runs.results import show, write_terms
+from difflab.runs.results import TERMS, by_step, numbers, show, write_terms
 from difflab.runs.resume import checkpoint, saved_config
 from difflab.runs.settings import typed_targets
 from difflab.runs.studies import study_of, study_run, study_sweep
 from difflab.runs.trainer import build_trainer, close, loggers, quiet_lightning, training_callbacks
 from difflab.training import EMA, Diffusion, FullyShard, Table, Watchdog
 from difflab.training.callbacks import Figures
+from difflab.training.loggers import showing
 
 log = logging.getLogger(__name__)
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
@@ -200,12 +201,24 @@ def finish(
         store.clear()
     for logger in trainer.loggers:
         logger.log_metrics(evaluation.figures, trainer.global_step)
+    step, shown = trainer.global_step, showing(trainer)
     grid = None
     for stem, draw in evaluation.pictures.items():
-        path = folder.samples / f"{f'step_{trainer.global_step:06d}' if stem == 'samples' else stem}.png"
+        path = folder.samples / f"{f'step_{step:06d}' if stem == 'samples' else stem}.png"
         draw(path)
         grid = path if stem == "samples" else grid
+        for logger in shown:
+            logger.picture(f"samples/{'grid' if stem == 'samples' else stem}", path, step)
     if evaluation.terms:
         write_terms(evaluation.terms, folder.path / "bound_terms.csv")
-        bound_terms(next(iter(evaluation.terms.values())), folder.path / "bound_terms.png")
+        terms, drawing = next(iter(evaluation.terms.values())), folder.path / "bound_terms.png"
+        bound_terms(terms, drawing)
+        for logger in shown:
+            logger.line("likelihood/terms", TERMS, by_step(terms), step, "bits/dim of a step of the chain")
+    for logger in shown:
+        logger.table("summary/final", ("figure", "value", "standard error", "key"), numbers(result), step)
+        if parts.denoiser.trainable:
+            logger.keep(folder.checkpoints / "last.ckpt", ["last", f"step-{step}"])
+            if (folder.checkpoints / "best.ckpt").is_file():
+                logger.keep(folder.checkpoints / "best.ckpt", ["best"])
     show(result, folder.path, grid)

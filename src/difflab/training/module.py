@@ -17,6 +17,7 @@ from difflab.randomness import normal, stream, torch_seed
 from difflab.schedules import Schedule
 from difflab.times import Drawn, Observer, Stratified, Times, spread
 from difflab.training.optim import Optim
+from difflab.training.quarters import by_quarter
 from difflab.training.sharding import Shards
 from difflab.training.watchdog import BadStep, Found, Seen, Watchdog
 
@@ -86,7 +87,9 @@ class Diffusion(LightningModule):
         weighted = losses * drawn.weight[batch.first :][: len(losses)].to(losses)
         loss = weighted.mean()
         self.newest_loss = loss.detach()
-        self.watchdog.batches.append(Seen(batch.step, self.newest_loss, weighted.detach(), drawn.t, self.streams))
+        quarters = by_quarter(losses.detach(), noised.t)
+        seen = Seen(batch.step, self.newest_loss, weighted.detach(), quarters, drawn.t, self.streams)
+        self.watchdog.batches.append(seen)
         return loss
 
     def configure_gradient_clipping(

@@ -8,6 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from difflab.training.quarters import QUARTERS
 from difflab.training.sharding import local
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ class Seen(NamedTuple):
         number: of the global batch since the start of training.
         loss: mean of this share.
         losses: of its examples, with their weights.
+        quarters: their sums without weights, and numbers, by quarter of time.
         times: of the examples of the whole global batch.
         streams: the random streams that were opened for it.
     """
@@ -27,6 +29,7 @@ class Seen(NamedTuple):
     number: int
     loss: Tensor
     losses: Tensor
+    quarters: Tensor
     times: Tensor
     streams: list[str]
 
@@ -95,7 +98,7 @@ class Watchdog(Callback):
         self.batches: list[Seen] = []  # of the step in progress
         self.unseen: list[Step] = []
         self.last: list[Seen] = []  # those of the newest step
-        self.recent: list[tuple[Tensor, Tensor]] = []  # loss and norm of the steps that no row tells of
+        self.recent: list[Tensor] = []  # loss, norm and losses by quarter of the steps that no row tells of
         self.newest: dict[str, float] = {}
 
     def note(self, number: int, norm: Tensor, trainer: Trainer) -> Found | None:
@@ -106,7 +109,8 @@ class Watchdog(Callback):
         self.unseen.append(Step(number, loss, norm, self.last))
         found = self.look(trainer) if self.at_once else None
         if found is None:
-            self.recent.append((loss, norm))
+            quarters = [seen.quarters for seen in self.last]
+            self.recent.append(torch.cat([torch.stack([loss.double(), norm.double()]), sum(quarters[1:], quarters[0])]))
         return found
 
     def leave_out(self, found: Found, trainer: Trainer) -> bool:
@@ -155,21 +159,19 @@ class Watchdog(Callback):
 
     def means(self) -> Tensor:
         """Mean loss and gradient norm of the steps since the last call, without those left out: nan where there are
-        none; [2], on the device."""
+        none; then sums and numbers of their losses by quarter of time. [10], on the device."""
         if not self.recent:
-            return torch.full((2,), torch.nan, dtype=torch.float64)
-        losses, norms = (torch.stack(values).double() for values in zip(*self.recent, strict=True))
-        self.recent = []
-        norms = torch.where(norms.isfinite(), norms, torch.nan)  # a scaler's, see above
-        return torch.stack([losses.mean(), norms.nanmean()])
+            return torch.tensor([torch.nan] * 2 + [0.0] * 2 * QUARTERS, dtype=torch.float64)
+        rows, self.recent = torch.stack(self.recent), []
+        norms = torch.where(rows[:, 1].isfinite(), rows[:, 1], torch.nan)  # a scaler's, see above
+        return torch.cat([rows[:, 0].mean()[None], norms.nanmean()[None], rows[:, 2:].sum(0)])
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.trainer = trainer
 
     def state_dict(self) -> dict[str, Any]:
         """By all processes at once: the one that writes needs the losses of the others, which are not its own."""
-        pairs = [torch.stack([loss.double(), norm.double()]) for loss, norm in self.recent]
-        recent = gathered(self.trainer, torch.stack(pairs)).cpu() if pairs else None
+        recent = gathered(self.trainer, torch.stack(self.recent)).cpu() if self.recent else None
         return {"skipped": self.skipped, "recent": recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -177,7 +179,7 @@ class Watchdog(Callback):
         if recent is not None:
             alike = len(recent) == self.trainer.world_size
             mine = recent[self.trainer.global_rank] if alike else recent.mean(0)
-            self.recent = [(loss, norm) for loss, norm in mine.to(self.trainer.strategy.root_device)]
+            self.recent = list(mine.to(self.trainer.strategy.root_device))
 
 
 def described(seen: Seen) -> dict[str, Any]:

@@ -6,18 +6,26 @@ from contextlib import contextmanager
 from math import isnan
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from difflab.progress import Progress
+from difflab.training.loggers import showing
+from difflab.training.memory import memory_gb
 from difflab.training.module import Diffusion
+from difflab.training.quarters import quarter_means
+
+BINS = 50  # of the histogram of times
 
 
 class Figures(Callback):
     """Every few steps a row, the held-out loss after each validation, a progress bar.
 
     A row has train/loss and train/grad_norm, means over the steps since the last row (the norm of the whole gradient
-    before clipping; steps that were left out do not count), train/lr, train/images_per_second, and train/skipped_steps
-    where steps may be left out. The device is asked only when figures are written, so that it never waits for the log.
+    before clipping; steps that were left out do not count), train/loss_q0 to q3, the loss without weights by quarter of
+    time, train/lr, train/images_per_second, train/memory_gb, and train/skipped_steps where steps may be left out. The
+    device is asked only when figures are written, so that it never waits for the log. Loggers that show more get a
+    histogram of the times that were drawn, train/times, with each validation and at the end.
 
     Args:
         every: optimizer steps between two rows.
@@ -31,6 +39,8 @@ class Figures(Callback):
         self.written = 0
         self.skipped: int | None = None
         self.looking, self.seen = 0.0, ""
+        self.memory = 0.0
+        self.drawn = torch.zeros(BINS, dtype=torch.float64)  # times since the last histogram
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.progress = Progress("training", trainer.max_steps, start=trainer.global_step).__enter__()
@@ -40,6 +50,9 @@ class Figures(Callback):
         step = trainer.global_step
         if step == self.progress.done:
             return
+        assert isinstance(pl_module, Diffusion)
+        for batch in pl_module.watchdog.last:
+            self.drawn += torch.histc(batch.times, BINS, 0.0, 1.0)
         note = None
         if step % self.every == 0 or step == trainer.max_steps:
             note = self.write(trainer, step)
@@ -51,7 +64,7 @@ class Figures(Callback):
         assert isinstance(module, Diffusion)
         module.check()
         means: Any = trainer.strategy.reduce(module.watchdog.means().to(module.device), reduce_op="mean")
-        loss, norm = means.tolist()
+        loss, norm, *quarters = means.tolist()
         now = time.monotonic()
         images, seconds = (step - self.written) * self.batch_size, now - self.begun - self.paused
         images *= trainer.accumulate_grad_batches
@@ -59,7 +72,10 @@ class Figures(Callback):
         self.written, self.begun, self.paused = step, now, 0.0
         rate = images / max(seconds, 1e-9)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
+        memory = memory_gb(module.device)
+        self.memory = max(self.memory, memory)
         figures = {"train/loss": loss, "train/grad_norm": norm, "train/lr": lr, "train/images_per_second": rate}
+        figures |= {"train/memory_gb": memory} | quarter_means(quarters)
         figures = {name: value for name, value in figures.items() if not isnan(value)}  # of no step
         self.loss = figures.get("train/loss", self.loss)
         if module.watchdog.skip:
@@ -93,8 +109,18 @@ class Figures(Callback):
             return
         self.paused += time.monotonic() - self.pause_begun
         self.row(trainer, {"val/loss": float(trainer.callback_metrics["val/loss"])}, trainer.global_step)
+        self.show_times(trainer)
+
+    def show_times(self, trainer: Trainer) -> None:
+        """The histogram of the times drawn since the last one."""
+        counts = self.drawn.tolist()
+        if any(counts):
+            for logger in showing(trainer):
+                logger.histogram("train/times", counts, [i / BINS for i in range(BINS + 1)], trainer.global_step)
+        self.drawn.zero_()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.show_times(trainer)
         self.progress.__exit__(None, None, None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -104,14 +130,14 @@ class Figures(Callback):
     def totals(self) -> dict[str, float]:
         """The figures of the whole run, over all its parts where it was resumed."""
         rate = self.images / self.seconds if self.seconds else 0.0
-        found = {"train/images_per_second": rate, "seconds/train": self.seconds}
+        found = {"train/images_per_second": rate, "train/memory_gb": self.memory, "seconds/train": self.seconds}
         if not isnan(self.loss):  # as it is where training has ended before the first row
             found["train/loss"] = self.loss
         skipped = {} if self.skipped is None else {"train/skipped_steps": self.skipped}
         return found | {"seconds/looks": self.looking} | skipped
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("images", "seconds", "loss", "written", "looking", "seen", "skipped")
+        names = ("images", "seconds", "loss", "written", "looking", "seen", "skipped", "memory", "drawn")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from difflab.errors import ConfigError
 from difflab.evaluation import Drawing, Likelihood, Metrics, generate, measure
 from difflab.training.callbacks.figures import Figures
 from difflab.training.ema import EMA
+from difflab.training.loggers import showing
 from difflab.training.module import Diffusion
 
 log = logging.getLogger(__name__)
@@ -95,9 +96,8 @@ class Looks(Callback):
         except ConfigError as error:
             log.warning("no picture of step %d: %s", trainer.global_step, error)
             return
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image("samples", [str(path)], step=trainer.global_step)
+        for logger in showing(trainer):
+            logger.picture("samples/grid", path, trainer.global_step)
 
     def score(self, trainer: Trainer, module: Diffusion, calls: int) -> None:
         """Bits per dimension of held-out images by so many network calls on single images, where that is enough."""
