@@ -1,4 +1,4 @@
-"""Two runs that are the same but for the clock."""
+"""Two runs that are the same but for clock and memory."""
 
 import csv
 import json
@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-CLOCKS = ("seconds", "seen", "looking", "loops", "epoch", "metrics.csv")  # metrics.csv is compared as a file
+CLOCKS = ("seconds", "seen", "looking", "loops", "epoch", "memory", "metrics.csv")  # metrics.csv is compared as a file
+MACHINE = ("second", "memory_gb")  # in the names of figures that are of the machine
 
 
 def tensors(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -36,14 +37,15 @@ def assert_same_checkpoint(one: Path, other: Path) -> None:
 
 
 def table(run: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv without the columns of a clock."""
+    """The rows of metrics.csv without the columns of a clock and of memory."""
     with (run / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)]
+        return [{k: v for k, v in row.items() if not any(m in k for m in MACHINE)} for row in csv.DictReader(file)]
 
 
 def figures(run: Path) -> dict[str, float]:
-    """The final figures without those of a clock."""
-    return {k: v for k, v in json.loads((run / "metrics.json").read_text()).items() if "second" not in k}
+    """The final figures without those of a clock and of memory."""
+    found = json.loads((run / "metrics.json").read_text())
+    return {k: v for k, v in found.items() if not any(m in k for m in MACHINE)}
 
 
 def assert_same_run(one: Path, other: Path) -> None:
