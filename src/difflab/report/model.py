@@ -14,7 +14,8 @@ class Run:
     Attributes:
         path: of the folder.
         name: unique in the report: its place below what was asked for, such as the number of a job in its sweep.
-        state: done, running, failed, refused, interrupted, preempted, or unreadable.
+        state: done, running, failed, refused, interrupted, preempted, missing (a job of a sweep that has not begun), or
+            unreadable.
         reason: why, where it is not done.
         seed: None where unknown.
         settings: every value of the config as text, by dotted field; a group by the name of its option.
@@ -86,7 +87,7 @@ class Cell:
     """A figure of a variant.
 
     Attributes:
-        values: by seed (by name, for a run without one, and for a seed that occurs twice).
+        values: by seed (by "run NAME", for a run without one, and for a seed that occurs twice).
         mean: of them; nan for none.
         half: half the width of its 95% t-interval over seeds; nan for n < 2.
         best: whether no variant has a better mean.
@@ -120,7 +121,7 @@ class Pair:
         mean, half: of the difference, and half its 95% interval (not adjusted); nan where nothing tells.
         n: pairs of runs that share a seed; 0 where the test is of two independent samples.
         p, holm: two-sided p-value of no difference, and adjusted (Holm, 1979) among all pairs of this figure.
-        test: "paired t" or "Welch's t"; empty where neither can be done.
+        test: "paired t" or "Welch's t"; pairs where neither can be done are left out.
     """
 
     metric: str

@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from math import nan
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from difflab.plots import Curve
 from difflab.runs.folder import write_text
 from difflab.runs.results import number
 from difflab.runs.resume import key_of
+
+if TYPE_CHECKING:
+    from difflab.plots import Curve
 
 MAIN = ("bits_per_dim", "fid", "fd_", "energy_distance", "energy_p_value", "sliced_wasserstein", "nll")
 DISTANCES = ("fid", "fd_", "energy_distance", "sliced_wasserstein")
@@ -113,8 +115,10 @@ def write(points: Sequence[Point], path: Path) -> None:
 
 def curves(
     points: Sequence[Point], name: str, others: Sequence[str], x: Callable[[Point], float | None]
-) -> list[Curve]:
+) -> "list[Curve]":
     """One figure along x: a curve for each choice of the other fields."""
+    from difflab.plots import Curve  # with torch, which a table needs not
+
     groups: dict[str, list[tuple[float, float, float]]] = {}
     for point in points:
         at = x(point)
@@ -125,7 +129,7 @@ def curves(
     return [Curve(label, *zip(*sorted(rows), strict=True)) for label, rows in groups.items()]
 
 
-def by_calls(points: Sequence[Point]) -> dict[str, list[Curve]]:
+def by_calls(points: Sequence[Point]) -> "dict[str, list[Curve]]":
     """Each distance against network calls; nothing where there is no distance or the calls do not differ."""
     fields, calls = varied(points), {point.figures.get(CALLS) for point in points}
     named = (name for name in main_figures(points) if name.removeprefix("test/").startswith(DISTANCES))
@@ -147,7 +151,7 @@ def steers(points: Sequence[Point], field: str, fields: Sequence[str]) -> bool:
     return numbers and any(len(each) > 1 for each in calls.values())
 
 
-def by_length(points: Sequence[Point]) -> dict[str, list[Curve]]:
+def by_length(points: Sequence[Point]) -> "dict[str, list[Curve]]":
     """Each main figure against the EMA length; nothing where fewer than two lengths were asked for."""
     lengths = {number_in(point.settings.get("ema.length")) for point in points} - {None}
     if len(lengths) < 2:

@@ -15,6 +15,7 @@ from difflab.evaluation import Evaluation, Scores, Store
 from difflab.plots import bound_terms, ema_lengths, quality
 from difflab.runs import comparison
 from difflab.runs.comparison import Point
+from difflab.runs.evaluation_log import EvaluationLog
 from difflab.runs.finished import Finished, store_of
 from difflab.runs.folder import RunFolder
 from difflab.runs.paths import cache_folder
@@ -26,6 +27,7 @@ from difflab.training.snapshots import Snapshots
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation")
 OF_SAMPLES = ("sampler", "grid", "features")  # sections that bits per dimension do not depend on
 OF_DRAWS = ("distances", "samples", "draws", "force", "pictures", "every", "budget")  # and fields of metrics
+told = EvaluationLog()
 known: dict[str, Scores] = {}  # bits per dimension that this process has computed, by what determines them
 
 
@@ -48,7 +50,11 @@ def main(cfg: DictConfig, folder: RunFolder) -> Point:
     finished = Finished.of(cfg, overrides)
     target, config, key = RunFolder(Path(finished.path)), finished.config(), of_scores(finished)
     before = known.get(key)
-    found = together(cfg.devices, compute, finished, before)
+    try:
+        found = together(cfg.devices, compute, finished, before)
+    except BaseException as error:
+        told.error = error
+        raise
     evaluation, figures = found.evaluation, found.evaluation.figures
     if found.scores is not None:
         known[key] = found.scores
@@ -61,9 +67,12 @@ def main(cfg: DictConfig, folder: RunFolder) -> Point:
     if evaluation.terms and before is None:
         write_terms(evaluation.terms, stem.with_name(f"{stem.name}_bound_terms.csv"))
         bound_terms(next(iter(evaluation.terms.values())), stem.with_name(f"{stem.name}_bound_terms.png"))
+    pictures = {name: stem.with_name(f"{stem.name}_{name}.png") for name in evaluation.pictures}
     for name, draw in evaluation.pictures.items():
-        draw(stem.with_name(f"{stem.name}_{name}.png"))
-    return Point(target.path, comparison.settings(overrides), figures)
+        draw(pictures[name])
+    point = Point(target.path, comparison.settings(overrides), figures)
+    told.tell(cfg, finished, point, pictures)
+    return point
 
 
 def compute(finished: Finished, scores: Scores | None) -> Found:
@@ -95,6 +104,7 @@ def of_scores(finished: Finished) -> str:
 
 def summary(points: list[Point]) -> None:
     """The figures of a single point; of several the table that compares them, and their curves."""
+    told.end(points)
     if len(points) == 1:
         show(points[0].figures, points[0].run, None)
         return

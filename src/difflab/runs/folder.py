@@ -116,6 +116,15 @@ class RunFolder:
             raise ConfigError(f"{field}: {self.config} has no {section}: an earlier difflab wrote it, and can read it")
         return OmegaConf.create(plain)
 
+    def choices(self) -> dict[str, str]:
+        """The options of groups that the run was begun with, as Hydra has written them down."""
+        file = self.path / ".hydra" / "hydra.yaml"
+        node: Any = read_yaml(file, "run", interpolations=True) if file.is_file() else {}
+        for key in ("hydra", "runtime", "choices"):
+            node = node.get(key) if isinstance(node, dict) else None
+        found = node if isinstance(node, dict) else {}
+        return {group: option for group, option in found.items() if isinstance(option, str) and "/" not in group}
+
     def describe(self, config: Any, overrides: list[str]) -> None:
         """Write environment.json and config.yaml, once; whoever finds the second finds the first."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -149,6 +158,15 @@ def environment(overrides: list[str]) -> dict[str, Any]:
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
         },
+    }
+
+
+def code() -> dict[str, str | None]:
+    """The commit of the code, the remote that has it, and what was changed since; None for what git does not know."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "remote": _git("remote", "get-url", "origin"),
+        "diff": _git("diff", "HEAD"),
     }
 
 

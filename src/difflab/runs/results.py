@@ -5,12 +5,15 @@ from collections.abc import Iterable, Mapping
 from io import StringIO
 from math import isnan, nan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from difflab.evaluation.likelihood import Terms
 from difflab.runs.folder import write_text
+
+if TYPE_CHECKING:
+    from difflab.evaluation.likelihood import Terms
 
 MODES = 8  # that have rows here; metrics.json has all
 
@@ -136,12 +139,12 @@ def show(figures: Mapping[str, float], folder: Path, grid: Path | None) -> None:
 TERMS = ("step", "bits_per_dim_of_a_step", "first_step", "last_step", "bits_per_dim")
 
 
-def by_step(terms: Terms) -> list[tuple[float, ...]]:
+def by_step(terms: "Terms") -> list[tuple[float, ...]]:
     """Rows of a table with these columns: the middle of each stretch of the chain, and what one step of it takes."""
     return [((a * b) ** 0.5, bits / (b - a + 1), a, b, bits) for a, b, bits in terms]
 
 
-def write_terms(terms: Mapping[str, Terms], path: Path) -> None:
+def write_terms(terms: "Mapping[str, Terms]", path: Path) -> None:
     """bound_terms.csv: stretches of the chain and their bits per dimension under each bound, the counting one first."""
     text = StringIO(newline="")
     writer = csv.writer(text)

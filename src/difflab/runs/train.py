@@ -33,7 +33,7 @@ from difflab.runs.studies import study_of, study_run, study_sweep
 from difflab.runs.trainer import build_trainer, close, loggers, quiet_lightning, training_callbacks
 from difflab.training import EMA, Diffusion, FullyShard, Table, Watchdog
 from difflab.training.callbacks import Figures
-from difflab.training.loggers import showing
+from difflab.training.loggers import TensorBoard, showing
 
 log = logging.getLogger(__name__)
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
@@ -82,13 +82,14 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         folder.describe(OmegaConf.create(run_itself), overrides)  # from here on nothing is refused
     folder.checkpoints.mkdir(exist_ok=True)
     trainer.loggers = loggers(config, folder)
-    code = 1
     try:
         with other_processes(trainer, folder):
             for logger in trainer.loggers:
+                saved = read(start, "resume") if start else {"global_step": 0}
                 if isinstance(logger, Table):
-                    saved = read(start, "resume") if start else {"global_step": 0}
                     logger.rewind(saved["global_step"], saved.get("metrics.csv"))
+                elif isinstance(logger, TensorBoard):
+                    logger.rewind(saved["global_step"])
             if parts.denoiser.trainable:
                 with told(folder, parts.data, trainer, config["seed"]):
                     trainer.fit(module, datamodule=parts.data, ckpt_path=start, weights_only=True)
@@ -107,9 +108,8 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
                 found = study_run(study, config, folder)
                 for logger in trainer.loggers:
                     logger.log_metrics(found, trainer.global_step)
-        code = 0
     finally:
-        close(trainer.loggers, code)
+        close(trainer.loggers)
 
 
 def of_sweep(jobs: list[Path], sweep: Path) -> None:

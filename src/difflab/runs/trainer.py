@@ -2,8 +2,11 @@
 
 import logging
 import os
+import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +18,16 @@ from difflab.data import InMemory
 from difflab.errors import ConfigError
 from difflab.runs.assemble import Parts
 from difflab.runs.build import build
-from difflab.runs.folder import RunFolder
+from difflab.runs.folder import RunFolder, code
+from difflab.runs.frame import verdict
 from difflab.runs.processes import check_places, tasks
+from difflab.runs.trust import read_json
 from difflab.runs.validate import flatten
 from difflab.training import EMA, Table
 from difflab.training.callbacks import Agreement, Budget, Checkpoints, Figures, Looks, StopOnSignal
+from difflab.training.loggers import Wandb
+
+UNTOLD = ("sweep", "replay", "resume")  # what is of the command line, and not of the run
 
 
 def quiet_lightning() -> None:
@@ -55,11 +63,39 @@ def training_callbacks(
 
 def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
     """metrics.csv, and the logger that the config asks for."""
-    chosen: list[Logger] = [Table(folder.table)]
-    if config["logger"].get("_target_"):
-        offers = {"folder": folder.path, "name": config["name"], "tags": config["tags"], "settings": config}
-        chosen.append(build(config["logger"], "logger", config["targets"], **offers))
-    return chosen
+    if not config["logger"].get("_target_"):
+        return [Table(folder.table)]
+    more = {"choices": folder.choices(), "environment": read_json(folder.path / "environment.json", "logger")}
+    name = f"{config['name']}/{folder.path.name}"
+    return [Table(folder.table), *chosen_loggers(config | more, folder, "train", name)]
+
+
+def chosen_loggers(
+    config: Mapping[str, Any], folder: RunFolder, job_type: str, name: str, place: Path | None = None, **more: Any
+) -> list[Logger]:
+    """The logger that a config asks for.
+
+    Args:
+        folder: of the run.
+        job_type: train or eval.
+        name: of what is logged.
+        place: of its files; None for the run's folder.
+        more: which the logger may want to know.
+    """
+    if not config["logger"].get("_target_"):
+        return []
+    sweep = folder.path.resolve().parent
+    told = {key: value for key, value in config.items() if key not in UNTOLD}
+    offers = {
+        "folder": place or folder.path,
+        "name": name,
+        "tags": config["tags"],
+        "settings": told,
+        "sweep": f"{sweep.parent.name}/{sweep.name}" if (sweep / "sweep.json").is_file() else None,
+        "job_type": job_type,
+        "code": code,
+    }
+    return [build(config["logger"], "logger", config["targets"], **offers, **more)]
 
 
 def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callback], folder: RunFolder) -> Trainer:
@@ -118,12 +154,16 @@ def slurm() -> ClusterEnvironment | None:
     return SLURMEnvironment(auto_requeue=False)
 
 
-def close(folder_loggers: list[Logger], code: int) -> None:
-    """End the loggers' runs, so that the next job of a sweep starts its own."""
+def close(folder_loggers: Sequence[Logger], error: BaseException | None = None) -> None:
+    """End the loggers' runs with the exit code of an error, or of that of this moment; the next job has its own."""
+    error = error or sys.exception()
+    status = 0 if error is None else verdict(error)[0]
     for logger in folder_loggers:
         with suppress(Exception):
-            logger.finalize("success" if code == 0 else "failed")
-    if any(type(logger).__name__ == "WandbLogger" for logger in folder_loggers):
-        import wandb
+            logger.finalize("success" if status == 0 else "failed")
+        if isinstance(logger, Wandb):
+            logger.end(status)
+        elif type(logger).__name__ == "WandbLogger":  # Lightning's, of a config of the user's own
+            import wandb
 
-        wandb.finish(exit_code=code)
+            wandb.finish(exit_code=status)

@@ -40,7 +40,7 @@ class SweepFolder:
         """
         (self.path / ".hydra").mkdir(parents=True, exist_ok=True)
         try:
-            self.lock.acquire()
+            self.lock.acquire(timeout=1)  # somebody may be looking whether it is held
         except Timeout as error:
             raise ConfigError(f"sweep.resume: another process runs {self.path}; allowed is one at a time") from error
 

@@ -2,7 +2,7 @@
 
 from difflab.training.loggers.shows import Shows, showing
 from difflab.training.loggers.table import Table, parsed
-from difflab.training.loggers.tensorboard import tensorboard_logger
-from difflab.training.loggers.wandb import wandb_logger
+from difflab.training.loggers.tensorboard import TensorBoard, tensorboard_logger
+from difflab.training.loggers.wandb import Wandb, wandb_logger
 
-__all__ = ["Shows", "Table", "parsed", "showing", "tensorboard_logger", "wandb_logger"]
+__all__ = ["Shows", "Table", "TensorBoard", "Wandb", "parsed", "showing", "tensorboard_logger", "wandb_logger"]

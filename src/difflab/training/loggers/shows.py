@@ -19,14 +19,20 @@ class Shows(ABC):
         """How often values fell between neighbouring edges, of which there is one more than counts."""
 
     @abstractmethod
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]], step: int) -> None:
-        """Rows of text and numbers."""
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float | None]], step: int) -> None:
+        """Rows of text and numbers; None for what is not known."""
 
     @abstractmethod
     def line(
-        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[float]], step: int, title: str = ""
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str | float | None]],
+        step: int,
+        title: str = "",
+        by: str | None = None,
     ) -> None:
-        """A table whose second column is drawn against its first."""
+        """A table whose second column is drawn against its first; a line for each value of the column `by`."""
 
     @abstractmethod
     def keep(self, checkpoint: Path, aliases: Sequence[str]) -> None:

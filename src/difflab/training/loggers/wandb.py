@@ -1,61 +1,203 @@
-"""Weights & Biases, online or offline, in the run folder."""
+"""Weights & Biases: one run for each run of difflab, online or offline."""
 
+import logging
 import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from difflab.errors import ConfigError
+from difflab.training.checkpoint_files import link
+from difflab.training.loggers.shows import Shows
+from difflab.training.loggers.summaries import best
+from difflab.training.loggers.wandb_begin import Wanted, begin
 
+log = logging.getLogger(__name__)
 MODES = ("online", "offline", "disabled")
+AXIS = "trainer/global_step"  # what Lightning's users know it by
+
+
+class Wandb(Logger, Shows):
+    """Figures, pictures and tables of the first process; whatever W&B fails at costs its run, never the training.
+
+    W&B counts what it is told by itself, and leaves out what would go back: a resumed run is never told to. Figures
+    are drawn against optimizer steps, which may.
+
+    Args:
+        run: of W&B; None for nothing.
+        folder: whose FOLDER/wandb/rows keeps how many rows the parts of the run have told, for the next one.
+        keeps: whether checkpoints become artifacts.
+        axis: what figures are drawn against.
+    """
+
+    def __init__(self, run: Any, folder: Path, keeps: bool = False, axis: str = AXIS) -> None:
+        super().__init__()
+        self.run, self.folder, self.keeps, self.axis = run, folder / "wandb", keeps, axis
+        self.known: set[str] = set()
+        self.counter = self.folder / "rows"
+        self.rows = 0
+        with suppress(OSError, ValueError):
+            self.rows = int(self.counter.read_text())
+        self.ahead = self.rows > 0
+        self.tell(self.begun)
+
+    def begun(self, run: Any) -> None:
+        """Say what everything is drawn against."""
+        self.rows = max(self.rows, run.starting_step)
+        run.define_metric(self.axis)
+        run.define_metric("*", step_metric=self.axis)
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def version(self) -> str | None:
+        return None if self.run is None else self.run.id
+
+    @property
+    def experiment(self) -> Any:
+        """The run of W&B, for callbacks of the user's own."""
+        return self.run
+
+    def tell(self, what: Callable[[Any], Any]) -> None:
+        """Do something with the run; where W&B cannot, that is told once, and nothing more is tried."""
+        if self.run is None:
+            return
+        try:
+            what(self.run)
+        except Exception as error:
+            log.warning("W&B: %s: %s; it is told nothing more of this run", type(error).__name__, error)
+            self.run = None
+
+    def row(self, values: Mapping[str, Any], step: int | None) -> None:
+        """One row of its history."""
+
+        def told(run: Any) -> None:
+            first = {"step": self.rows, "commit": True} if self.ahead else {}
+            run.log({**values, self.axis: step}, **first)
+            self.ahead = False
+            self.rows += 1
+            with suppress(OSError):
+                self.counter.write_text(f"{self.rows}\n")
+
+        self.tell(told)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The configuration is told when the run begins."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        for key in metrics.keys() - self.known:
+            self.known.add(key)
+            summary = best(key)
+            if summary is not None:
+                self.tell(lambda run, k=key, s=summary: run.define_metric(k, step_metric=self.axis, summary=s))
+        self.row(metrics, step)
+
+    def picture(self, name: str, path: Path, step: int) -> None:
+        import wandb
+
+        self.row({name: wandb.Image(str(path))}, step)
+
+    def histogram(self, name: str, counts: Sequence[float], edges: Sequence[float], step: int) -> None:
+        import wandb
+
+        pair: Any = (list(counts), list(edges))
+        self.row({name: wandb.Histogram(np_histogram=pair)}, step)
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float | None]], step: int) -> None:
+        self.row({name: self.made(columns, rows)}, step)
+
+    def line(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str | float | None]],
+        step: int,
+        title: str = "",
+        by: str | None = None,
+    ) -> None:
+        """The table is NAME_table there, as W&B calls it; NAME is the plot."""
+        import wandb
+
+        plot = wandb.plot.line(self.made(columns, rows), columns[0], columns[1], stroke=by, title=title)
+        self.row({name: plot}, step)
+
+    @staticmethod
+    def made(columns: Sequence[str], rows: Sequence[Sequence[str | float | None]]) -> Any:
+        import wandb
+
+        return wandb.Table(columns=list(columns), data=[list(row) for row in rows], allow_mixed_types=True)
+
+    def keep(self, checkpoint: Path, aliases: Sequence[str]) -> None:
+        """An artifact of type model; its file has a name of its own, as the checkpoint's will be another one's."""
+        import wandb
+
+        def told(run: Any) -> None:
+            own = self.folder / "models" / f"{aliases[-1]}.ckpt"
+            own.parent.mkdir(exist_ok=True)
+            link(checkpoint, own)
+            artifact = wandb.Artifact(f"model-{run.id}", type="model")
+            artifact.add_file(str(own), name="model.ckpt", policy="immutable", skip_cache=True)
+            run.log_artifact(artifact, aliases=list(aliases))
+
+        if self.keeps:
+            self.tell(told)
+
+    def end(self, code: int) -> None:
+        """The run has ended with this exit code; what is not uploaded in time is left on the disk."""
+        run, self.run = self.run, None
+        if run is None:
+            return
+        try:
+            run.finish(exit_code=code)
+        except TimeoutError:
+            where = run.settings.sync_dir
+            print(f"W&B: not all was uploaded in time; the rest: wandb sync --include-online {where}", flush=True)
+        except Exception as error:
+            log.warning("W&B: %s: %s", type(error).__name__, error)
 
 
 def wandb_logger(
-    project: str,
+    project: str | None,
     entity: str | None,
+    group: str | None,
     mode: str | None,
+    notes: str | None,
+    log_model: bool,
+    patience: float,
     folder: Path,
     name: str,
-    tags: list[str],
-    settings: dict[str, Any],
-) -> Logger:
-    """A Weights & Biases run in the run folder; its id is kept there, so that a resumed run goes on with it.
+    tags: Sequence[str],
+    settings: Mapping[str, Any],
+    sweep: str | None,
+    job_type: str,
+    code: Callable[[], Mapping[str, str | None]],
+    axis: str = AXIS,
+) -> Wandb:
+    """The logger of a run in its folder; its id is kept there, so that a resumed run goes on with it.
+
+    Args:
+        group: of runs; None for that of the environment, else the sweep.
+        mode: online, offline, disabled; None for that of the environment, else online where there is an API key.
+        log_model: whether the last and the best checkpoint become artifacts.
+        patience: seconds that the end of the run waits for uploads.
+        settings: what W&B shows as the configuration.
+        sweep: whose job the run is.
+        code: the git commit, its remote, and what was changed since.
 
     Raises:
         ConfigError: for an unknown mode.
     """
     if mode is not None and mode not in MODES:
         raise ConfigError(f"logger.mode: {mode}; allowed are {', '.join(MODES)}, or null to choose by itself")
-    os.environ.setdefault("WANDB_SILENT", "true")
-    from lightning.pytorch.loggers import WandbLogger
-
-    if mode is None:
-        key = os.environ.get("WANDB_API_KEY") or "wandb" in _netrc()
-        mode = "online" if key else "offline"
-        if not key:
-            print(f"W&B: no API key, so the run is kept offline; later: wandb sync {folder}/wandb/offline-run-*")
-    identity = folder / "wandb" / "id"
-    identity.parent.mkdir(parents=True, exist_ok=True)
-    if not identity.exists():
-        identity.write_text(token_hex(4))
-    return WandbLogger(
-        project=project,
-        entity=entity,
-        mode=mode,
-        name=f"{name}/{folder.name}",
-        id=identity.read_text(),
-        resume="allow",
-        save_dir=str(folder),
-        tags=tags,
-        config=settings,
-        job_type="train",
-        log_model=False,
-    )
-
-
-def _netrc() -> str:
-    """The text of the file in which `wandb login` leaves its key."""
-    path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    return path.read_text() if path.exists() else ""
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return Wandb(None, folder)
+    group = group or (None if "WANDB_RUN_GROUP" in os.environ else sweep)
+    wanted = Wanted(folder, name, job_type, project, entity, group, notes, mode, tags, settings, code, patience)
+    return Wandb(begin(wanted), folder, log_model, axis)

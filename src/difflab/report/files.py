@@ -1,0 +1,39 @@
+"""The files of a report, each of them whole or as it was before."""
+
+import sys
+from pathlib import Path
+
+from difflab.report import as_json, latex, markdown, rows
+from difflab.report.model import Report
+from difflab.runs.folder import write_text
+
+TEXTS = {
+    "report.md": markdown.document,
+    "report.csv": rows.document,
+    "report.tex": latex.document,
+    "report.json": as_json.document,
+}
+EXTRA = {"plotly", "itables", "statsmodels", "jinja2"}  # what the page needs beside the core
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """All files of a report; those that are there now. The page is left out where the extra `report` is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in TEXTS.items():
+        write_text(folder / name, document(report))
+    written = [folder / name for name in TEXTS]
+    return [folder / "report.html", *written] if write_page(report, folder / "report.html") else written
+
+
+def write_page(report: Report, path: Path) -> bool:
+    """report.html; whether it could be made."""
+    try:
+        from difflab.report import page
+
+        page.write(report, path)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        print(f"report.html needs {error.name}: pip install 'difflab[report]'", file=sys.stderr)
+        return False
+    return True

@@ -1,0 +1,219 @@
+"""Quality along a setting of the evaluation: network calls for a sample, or the length of the average over weights."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isfinite, nan
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from difflab.report.model import Metric, Report, Run, Variant
+from difflab.report.page.charts.chart import (
+    JOIN,
+    Chart,
+    Choice,
+    Table,
+    above,
+    axis,
+    line,
+    named,
+)
+from difflab.report.page.looks import Look, plain
+from difflab.report.page.words import number
+from difflab.statistics import interval
+
+Line = Mapping[str, Any]  # of evaluations.jsonl
+CALLS, LENGTH, TARGET = "test/network_calls", "ema.length", "._target_"
+HEIGHT = 420
+ALL = "*"  # no kind of evaluation is called so
+FILLS, WORDS = ("", "-open", "-open-dot"), ("open", "open with a dot")  # of the markers of each kind
+ERRORS = (
+    "Bars are 95% intervals over seeds (n in the hover text and the table); at n = 1 they are one Monte-Carlo standard "
+    "error, where that is known."
+)
+
+
+class Point(NamedTuple):
+    """A mean over runs, half of its error bar, what that is, and of how many runs."""
+
+    x: float
+    mean: float
+    half: float
+    what: str
+    n: int
+
+
+class Curve(NamedTuple):
+    """Points of a variant that share all settings but x."""
+
+    variant: str
+    settings: str
+    points: tuple[Point, ...]
+
+
+def network_calls(report: Report, looks: dict[str, Look]) -> Chart | None:
+    """Each metric against the network calls of a sample; None where no variant has two numbers of them."""
+    title = "Quality against network calls for a sample"
+    found = gathered(report, lambda told: told.get(CALLS), ("sampler.steps",))
+    return chart("calls", title, "network calls for a sample", found, report, looks)
+
+
+def ema_lengths(report: Report, looks: dict[str, Look]) -> Chart | None:
+    """Each metric against the EMA length; None where no variant was evaluated at two of them."""
+    title = "Quality against the length of the average over the weights"
+    found = gathered(report, lambda told: flat(told.get("settings")).get(LENGTH), (LENGTH,))
+    return chart("ema", title, "EMA length (width / time trained)", found, report, looks)
+
+
+def chart(
+    name: str, title: str, x: str, found: dict[str, list[Curve]], report: Report, looks: dict[str, Look]
+) -> Chart | None:
+    """A panel for each metric that has a curve."""
+    metrics = [metric for metric in report.metrics if found.get(metric.key)]
+    if not metrics:
+        return None
+    kinds = tuple(dict.fromkeys(curve.settings for metric in metrics for curve in found[metric.key]))
+    choices = [Choice("Figure", tuple((metric.key, metric.title) for metric in metrics))]
+    if len(kinds) > 1:
+        choices.append(Choice("Evaluated with", ((ALL, "any"), *((kind, kind or "–") for kind in kinds))))
+    figures = {
+        JOIN.join(key): panel(metric, x, curves, looks, kinds)
+        for metric in metrics
+        for key, curves in parted(metric, found[metric.key], kinds)
+    }
+    rows = tuple(row for metric in metrics for curve in found[metric.key] for row in rows_of(metric, curve))
+    caption = f"{ERRORS} {filling(kinds)}".strip()
+    return Chart(name, title, caption, figures, tuple(choices), Table(("figure", "variant", x, "value", "n"), rows))
+
+
+def parted(
+    metric: Metric, curves: Sequence[Curve], kinds: Sequence[str]
+) -> Iterator[tuple[tuple[str, ...], Sequence[Curve]]]:
+    """All curves, and those of each kind of evaluation where there are several, by the values of the choices."""
+    if len(kinds) < 2:
+        yield (metric.key,), curves
+        return
+    yield (metric.key, ALL), curves
+    for kind in kinds:
+        yield (metric.key, kind), [curve for curve in curves if curve.settings == kind]
+
+
+def filling(kinds: Sequence[str]) -> str:
+    """What markers tell apart."""
+    if len(kinds) < 2:
+        return ""
+    first, *others = ([kind for kind in kinds if kinds.index(kind) % len(FILLS) == i] for i in range(len(FILLS)))
+    told = [
+        f"filled markers: {', '.join(first)}",
+        *(f"{w}: {', '.join(k)}" for w, k in zip(WORDS, others, strict=True) if k),
+    ]
+    return f"{'; '.join(told)}.".capitalize()
+
+
+def rows_of(metric: Metric, curve: Curve) -> Iterator[tuple[str, ...]]:
+    """Rows of the table."""
+    for p in curve.points:
+        yield metric.title, " ".join((curve.variant, curve.settings)).strip(), number(p.x), words(p), str(p.n)
+
+
+def words(point: Point) -> str:
+    """A value with its error bar, and what that is."""
+    return number(point.mean) + (f" ± {point.half:.2g} ({point.what})" if isfinite(point.half) else "")
+
+
+def panel(metric: Metric, x: str, curves: Sequence[Curve], looks: dict[str, Look], kinds: Sequence[str]) -> go.Figure:
+    """A line for each curve."""
+    figure = go.Figure()
+    for curve in curves:
+        look = looks[curve.variant]
+        head = f"{look.label} {plain(curve.settings)}".strip()
+        text = [f"{head}<br>{number(p.x)}: {words(p)}, n = {p.n}" for p in curve.points]
+        trace = line(look, [p.x for p in curve.points], [p.mean for p in curve.points], text)
+        trace.marker.symbol = f"{look.symbol}{FILLS[kinds.index(curve.settings) % len(FILLS)]}"
+        trace.error_y = {"array": [p.half if isfinite(p.half) else 0 for p in curve.points], "thickness": 1.2}
+        figure.add_trace(trace)
+    xs = sorted({p.x for curve in curves for p in curve.points})
+    ys = [p.mean for curve in curves for p in curve.points]
+    ticks = {"tickvals": xs, "ticktext": [number(v) for v in xs]} if len(xs) <= 8 else {}
+    layout = above(named(metric), HEIGHT, xaxis=axis(x, xs, 4, **ticks))
+    figure.update_layout(layout, yaxis=axis(values=ys))
+    return figure
+
+
+def gathered(report: Report, x: Callable[[Line], Any], along: tuple[str, ...]) -> dict[str, list[Curve]]:
+    """By metric, the curves that have at least two points.
+
+    Args:
+        x: of a line of evaluations.jsonl; what is no number leaves the line out.
+        along: settings that move with x, and so do not part curves.
+    """
+    found: dict[str, list[Curve]] = {}
+    for variant in report.variants:
+        lines = [told for _, told in lines_of(variant.runs)]
+        parting = varied(lines, along)
+        for metric in report.metrics:
+            points = values(variant, metric.key, x, parting)
+            for settings in dict.fromkeys(settings for settings, _ in points):
+                curve = tuple(point(at, runs) for (own, at), runs in sorted(points.items()) if own == settings)
+                if len(curve) > 1:
+                    found.setdefault(metric.key, []).append(Curve(variant.name, settings, curve))
+    return found
+
+
+def values(
+    variant: Variant, key: str, x: Callable[[Line], Any], parting: Sequence[str]
+) -> dict[tuple[str, float], dict[str, tuple[float, float]]]:
+    """By settings and x, by run, the value and its standard error; of evaluations that repeat the last one counts."""
+    found: dict[tuple[str, float], dict[str, tuple[float, float]]] = {}
+    for run, told in lines_of(variant.runs):
+        at, value = x(told), told.get(key)
+        if is_number(at) and is_number(value):
+            own = flat(told.get("settings"))
+            settings = " ".join(f"{field.removesuffix(TARGET)}={word(own.get(field))}" for field in parting)
+            error = told.get(f"{key}_stderr")
+            found.setdefault((settings, float(at)), {})[run.name] = (value, error if is_number(error) else nan)
+    return found
+
+
+def lines_of(runs: Sequence[Run]) -> Iterator[tuple[Run, Line]]:
+    return ((run, told) for run in runs for told in run.evaluations)
+
+
+def point(x: float, runs: Mapping[str, tuple[float, float]]) -> Point:
+    """The mean over runs, with its interval, or with the standard error of the only one."""
+    each = [value for value, _ in runs.values()]
+    if len(each) > 1:
+        return Point(x, fmean(each), interval(each), "95% interval over seeds", len(each))
+    return Point(x, each[0], next(iter(runs.values()))[1], "Monte-Carlo standard error", 1)
+
+
+def varied(lines: Sequence[Line], along: tuple[str, ...]) -> list[str]:
+    """As few settings as tell the evaluations of a variant apart, but for those along x; kinds before their fields."""
+    each = [flat(told.get("settings")) for told in lines if "settings" in told]
+    fields = dict.fromkeys(field for settings in each for field in settings if field not in along)
+    kept: list[str] = []
+    for field in sorted(fields, key=lambda name: not name.endswith(TARGET)):
+        if len({word(settings[field]) for settings in each if field in settings}) > 1:
+            without = {tuple(word(settings.get(name)) for name in kept) for settings in each}
+            if len({tuple(word(settings.get(name)) for name in (*kept, field)) for settings in each}) > len(without):
+                kept.append(field)
+    return kept
+
+
+def flat(settings: Any, under: str = "") -> dict[str, Any]:
+    """By dotted field."""
+    if not isinstance(settings, Mapping):
+        return {under: settings} if under else {}
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= flat(value, f"{under}.{name}" if under else str(name))
+    return found
+
+
+def word(value: Any) -> str:
+    """A setting as text; a target by its last part."""
+    return "–" if value is None else str(value).rpartition(".")[2] if str(value).startswith("difflab.") else str(value)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -1,0 +1,34 @@
+// Tables that are sorted by their headings, found in by text, and filtered by a column.
+async function startTables() {
+  const jQuery = await dataTables();
+  const tables = {};
+  for (const element of document.querySelectorAll("table.sortable")) {
+    tables[element.id] = jQuery(element).DataTable({
+      paging: false,
+      info: false,
+      order: [],
+      autoWidth: false,
+      layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
+    });
+  }
+  for (const input of document.querySelectorAll("input[data-search]")) {
+    input.addEventListener("input", () => tables[input.dataset.search].search(input.value).draw());
+  }
+  for (const select of document.querySelectorAll("select[data-filter]")) {
+    select.addEventListener("change", () => {
+      const table = tables[select.dataset.filter];
+      const has = (row) => JSON.parse(table.row(row).node().dataset.levels)[select.dataset.level] === select.value;
+      table.search.fixed(`level-${select.dataset.level}`, select.value === "" ? null : (_text, _data, row) => has(row));
+      table.draw();
+    });
+  }
+  for (const count of document.querySelectorAll("[data-count]")) {
+    const table = tables[count.dataset.count];
+    const tell = () => {
+      const { recordsDisplay, recordsTotal } = table.page.info();
+      count.textContent = recordsDisplay === recordsTotal ? "" : `${recordsDisplay} of ${recordsTotal} shown`;
+    };
+    table.on("draw", tell);
+    tell();
+  }
+}

@@ -1,0 +1,192 @@
+"""The page as a file: what is in it, how large it is, and that nobody's text becomes markup."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from difflab.report import page
+from difflab.report.compare import compare
+from difflab.report.model import Report, Run
+from difflab.report.page.config_differences import differences, usual
+from difflab.report.page.pictures import encoded, pictures
+from tests.report.made import made, made_run, undone
+
+SCRIPT, IMAGE = "<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>"
+VOID = {"meta", "img", "input", "br", "link", "hr"}
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, the text of the page, and whether each element ends where it should."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> ends another element"
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def written(report: Report, folder: Path) -> str:
+    """The page of a report."""
+    path = folder / "report.html"
+    page.write(report, path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = tmp_path_factory.mktemp("page")
+    lost = undone(folder, "18", "failed", "RuntimeError: the loss is nan")
+    return made(folder, others=(lost,))
+
+
+@pytest.fixture(scope="module")
+def text(report: Report, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return written(report, tmp_path_factory.mktemp("file"))
+
+
+def test_eighteen_runs_stay_small_and_fetch_nothing(text):
+    assert len(text.encode()) < 6_000_000
+    found = Elements(text)
+    assert found.open == []
+    for tag, attributes in found.tags:
+        for name in ("src", "href", "srcset", "action"):
+            assert (attributes.get(name) or "#").startswith("#"), (tag, attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+    policy = next(m["content"] for m in found.named("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None and policy.startswith("default-src 'none'")
+    assert "unsafe-eval" not in policy and "http" not in policy
+    assert "refresh" not in [meta.get("http-equiv") for meta in found.named("meta")]
+
+
+def test_every_section_is_there_in_order_with_its_numbers(report, text):
+    found = Elements(text)
+    sections = [section["id"] for section in found.named("section")]
+    assert sections == [
+        *("answer", "variants", "means", "effects", "curves", "terms", "samples", "calls", "ema", "cost", "runs"),
+        *("lost", "made"),
+    ]
+    cell = report.cells["test/bits_per_dim"]["schedule=cosine loss=simple"]
+    assert f"{cell.mean:.3f} ± {cell.half:.3f} (n = 3)" in found.text
+    assert "★ best" in found.text and "≈ like the best" in found.text
+    assert "paired t-test over shared seeds, Holm-adjusted" in found.text
+    assert "RuntimeError: the loss is nan" in found.text
+    assert "python train.py schedule=linear loss=simple seed=0" in found.text
+    assert "samples in each draw" in found.text and "ddim (steps=50, eta=0.0)" in found.text
+    assert all(text.count(f'id="figures-{name}"') == 1 for name in ("curves", "terms", "calls", "ema", "cost"))
+
+
+def test_one_seed_has_no_interval(tmp_path):
+    found = Elements(written(made(tmp_path, seeds=(0,), pictures=False), tmp_path))
+    assert (
+        "±"
+        not in re.sub(r"Mean over seeds ± half|a − b ± half", "", found.text).split("Quality against network calls")[0]
+    )
+    assert "(n = 1)" in found.text and "? not compared" in found.text
+
+
+def test_what_came_with_runs_is_text(tmp_path):
+    first = made_run(tmp_path, 0, "linear", "simple", 0)
+    odd = replace(
+        first,
+        name=SCRIPT,
+        settings={**first.settings, "schedule": IMAGE, "loss": "\u2028&<b>"},
+        environment={"command": [IMAGE], "commit": SCRIPT, "packages": {SCRIPT: IMAGE}, "machine": IMAGE},
+    )
+    bad = undone(tmp_path, IMAGE, "failed", SCRIPT)
+    report = replace(compare([first, odd, bad], (SCRIPT,), (IMAGE,), command=SCRIPT), title=SCRIPT)
+    found = Elements(written(report, tmp_path))
+    assert found.open == []
+    assert [image for image in found.named("img") if image.get("src")] == []
+    assert len(found.named("script")) == 4 + sum(tag == "div" and "data-chart" in a for tag, a in found.tags)
+    assert found.text.count(SCRIPT) >= 5 and found.text.count(IMAGE) >= 4
+
+
+def test_embedded_figures_are_plotlys(text):
+    import plotly.graph_objects as go
+
+    for name in ("means-0", "effects", "curves", "terms", "calls", "ema", "cost"):
+        start = text.index(f'id="figures-{name}">') + len(f'id="figures-{name}">')
+        figures = json.loads(text[start : text.index("</script>", start)])
+        assert figures
+        for figure in figures.values():
+            assert go.Figure(figure).data
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [(), ("failed",), ("running", "unreadable"), ("done",), ("figureless",)],
+    ids=["none", "failed", "running", "single", "no-metric"],
+)
+def test_a_page_of_little(tmp_path, runs):
+    kinds = {
+        "failed": undone(tmp_path, "0", "failed", "it broke"),
+        "running": undone(tmp_path, "1", "running", ""),
+        "unreadable": Run(tmp_path / "2", "2", "unreadable", "status.json is not JSON"),
+        "done": made_run(tmp_path, 3, "linear", "simple", 0),
+        "figureless": replace(made_run(tmp_path, 4, "linear", "simple", 0), figures={"train/steps": 3}),
+    }
+    report = compare([kinds[kind] for kind in runs], (), ("here",))
+    found = Elements(written(report, tmp_path))
+    assert found.open == []
+    assert all(run.reason in found.text for run in report.runs)
+    refresh = [meta for meta in found.named("meta") if meta.get("http-equiv") == "refresh"]
+    assert [meta["content"] for meta in refresh] == (["30"] if "running" in runs else [])
+
+
+def test_two_hundred_runs_stay_within_the_limit(tmp_path):
+    lost = [undone(tmp_path, f"lost {i}", "failed", "it broke") for i in range(8)]
+    report = made(tmp_path, [f"s{i}" for i in range(8)], [f"l{i}" for i in range(8)], (0, 1, 2), others=lost)
+    assert len(report.runs) == 200
+    text = written(report, tmp_path)
+    assert len(text.encode()) < 15_000_000
+    assert len(re.findall("<template id=", text)) == 200
+
+
+def test_other_conditions_are_pointed_out(tmp_path):
+    runs = [made_run(tmp_path, i, "linear", "simple", i, pictures=False) for i in range(3)]
+    other = {**runs[2].environment, "packages": {"torch": "2.13.0"}, "commit": "another"}
+    found = Elements(written(compare([*runs[:2], replace(runs[2], environment=other)], (), ("here",)), tmp_path))
+    assert "torch differs: 2.14.1 (2 runs); 2.13.0 (1 run)" in found.text
+    assert "commit differs" in found.text and "machine differs" not in found.text
+
+
+def test_a_config_is_told_by_what_sets_it_apart(tmp_path):
+    runs = [made_run(tmp_path, i, schedule, "vlb", i, pictures=False) for i, schedule in enumerate(("a", "a", "b"))]
+    more = replace(runs[2], settings={**runs[2].settings, "loss.power": "1"})
+    most = usual([*runs[:2], more])
+    assert differences(runs[0], most) == []
+    assert differences(more, most) == [("schedule", "b", "a"), ("loss.power", "1", "(not there)")]
+    assert differences(undone(tmp_path, "9", "failed", ""), most) == []
+
+
+def test_pictures_have_their_own_pixels_and_broken_ones_are_told(tmp_path):
+    run = made_run(tmp_path, 0, "linear", "simple", 0)
+    assert encoded(run.pictures[1500], 512)[2:] == (73, 73)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    found, problems = pictures([replace(run, pictures={**run.pictures, 2000: tmp_path / "broken.png"})])
+    assert sorted(found["0"]) == [500, 1000, 1500]
+    assert len(problems) == 1 and "broken.png" in problems[0]
