@@ -29,6 +29,12 @@ def second_is_killed() -> None:
     time.sleep(600)
 
 
+def killed_later() -> None:
+    """What was on its way to other processes has arrived there."""
+    time.sleep(2)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def second_refuses() -> None:
     if dist.get_rank() == 1:
         raise ConfigError("n: 0; allowed are whole numbers from 1")

@@ -65,7 +65,9 @@ def loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
     """metrics.csv, and the logger that the config asks for."""
     if not config["logger"].get("_target_"):
         return [Table(folder.table)]
-    more = {"choices": folder.choices(), "environment": read_json(folder.path / "environment.json", "logger")}
+    made = folder.path / "environment.json"  # by the first process
+    environment = read_json(made, "logger") if made.is_file() else {}
+    more = {"choices": folder.choices(), "environment": environment}
     name = f"{config['name']}/{folder.path.name}"
     return [Table(folder.table), *chosen_loggers(config | more, folder, "train", name)]
 
