@@ -157,6 +157,7 @@ def test_a_page_of_little(tmp_path, runs):
     assert [meta["content"] for meta in refresh] == (["30"] if "running" in runs else [])
 
 
+@pytest.mark.slow
 def test_two_hundred_runs_stay_within_the_limit(tmp_path):
     lost = [undone(tmp_path, f"lost {i}", "failed", "it broke") for i in range(8)]
     report = made(tmp_path, [f"s{i}" for i in range(8)], [f"l{i}" for i in range(8)], (0, 1, 2), others=lost)

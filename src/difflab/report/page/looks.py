@@ -60,9 +60,16 @@ def plain(text: str) -> str:
     return escape(text, quote=False)
 
 
+def brief(variant: Variant) -> str:
+    """The levels of several factors, or the only factor with its level."""
+    if len(variant.levels) == 1:
+        return "=".join(next(iter(variant.levels.items())))
+    return " · ".join(variant.levels.values()) or variant.name
+
+
 def looks(variants: Sequence[Variant], factors: Mapping[str, Sequence[str]]) -> dict[str, Look]:
     """By the name of the variant; of two factors the one with more levels is the colour and the other one the dash."""
-    short = [" · ".join(variant.levels.values()) or variant.name for variant in variants]
+    short = [brief(variant) for variant in variants]
     if len(set(short)) < len(short):
         short = [variant.name for variant in variants]
     by_colour, by_dash = sorted(factors, key=lambda f: -len(factors[f])) if len(factors) == 2 else ("", "")

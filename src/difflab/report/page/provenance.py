@@ -88,7 +88,11 @@ def settings(report: Report, runs: Sequence[Run]) -> list[Fact]:
 
 def option(run: Run, group: str) -> str | None:
     """The name of an option and its fields."""
-    own = {field: value for field, value in run.settings.items() if field.startswith(f"{group}.")}
+    own = {
+        field: value
+        for field, value in run.settings.items()
+        if field.startswith(f"{group}.") and not field.endswith(".seed")
+    }
     fields = ", ".join(
         f"{field.removeprefix(f'{group}.')}={value}" for field, value in own.items() if "._" not in field
     )

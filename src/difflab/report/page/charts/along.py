@@ -1,13 +1,11 @@
 """Quality along a setting of the evaluation: network calls for a sample, or the length of the average over weights."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isfinite, nan
-from statistics import fmean
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from math import isfinite
 
 import plotly.graph_objects as go
 
-from difflab.report.model import Metric, Report, Run, Variant
+from difflab.report.model import Metric, Report
 from difflab.report.page.charts.chart import (
     JOIN,
     Chart,
@@ -18,12 +16,11 @@ from difflab.report.page.charts.chart import (
     line,
     named,
 )
+from difflab.report.page.charts.evaluations import Curve, Point, flat, gathered
 from difflab.report.page.looks import Look, plain
 from difflab.report.page.words import number
-from difflab.statistics import interval
 
-Line = Mapping[str, Any]  # of evaluations.jsonl
-CALLS, LENGTH, TARGET = "test/network_calls", "ema.length", "._target_"
+CALLS, LENGTH = "test/network_calls", "ema.length"
 HEIGHT = 420
 ALL = "*"  # no kind of evaluation is called so
 FILLS, WORDS = ("", "-open", "-open-dot"), ("open", "open with a dot")  # of the markers of each kind
@@ -31,24 +28,6 @@ ERRORS = (
     "Bars are 95% intervals over seeds (n in the hover text and the table); at n = 1 they are one Monte-Carlo standard "
     "error, where that is known."
 )
-
-
-class Point(NamedTuple):
-    """A mean over runs, half of its error bar, what that is, and of how many runs."""
-
-    x: float
-    mean: float
-    half: float
-    what: str
-    n: int
-
-
-class Curve(NamedTuple):
-    """Points of a variant that share all settings but x."""
-
-    variant: str
-    settings: str
-    points: tuple[Point, ...]
 
 
 def network_calls(report: Report, looks: dict[str, Look]) -> Chart | None:
@@ -104,10 +83,10 @@ def filling(kinds: Sequence[str]) -> str:
         return ""
     first, *others = ([kind for kind in kinds if kinds.index(kind) % len(FILLS) == i] for i in range(len(FILLS)))
     told = [
-        f"filled markers: {', '.join(first)}",
+        f"Filled markers: {', '.join(first)}",
         *(f"{w}: {', '.join(k)}" for w, k in zip(WORDS, others, strict=True) if k),
     ]
-    return f"{'; '.join(told)}.".capitalize()
+    return f"{'; '.join(told)}."
 
 
 def rows_of(metric: Metric, curve: Curve) -> Iterator[tuple[str, ...]]:
@@ -138,82 +117,3 @@ def panel(metric: Metric, x: str, curves: Sequence[Curve], looks: dict[str, Look
     layout = above(named(metric), HEIGHT, xaxis=axis(x, xs, 4, **ticks))
     figure.update_layout(layout, yaxis=axis(values=ys))
     return figure
-
-
-def gathered(report: Report, x: Callable[[Line], Any], along: tuple[str, ...]) -> dict[str, list[Curve]]:
-    """By metric, the curves that have at least two points.
-
-    Args:
-        x: of a line of evaluations.jsonl; what is no number leaves the line out.
-        along: settings that move with x, and so do not part curves.
-    """
-    found: dict[str, list[Curve]] = {}
-    for variant in report.variants:
-        lines = [told for _, told in lines_of(variant.runs)]
-        parting = varied(lines, along)
-        for metric in report.metrics:
-            points = values(variant, metric.key, x, parting)
-            for settings in dict.fromkeys(settings for settings, _ in points):
-                curve = tuple(point(at, runs) for (own, at), runs in sorted(points.items()) if own == settings)
-                if len(curve) > 1:
-                    found.setdefault(metric.key, []).append(Curve(variant.name, settings, curve))
-    return found
-
-
-def values(
-    variant: Variant, key: str, x: Callable[[Line], Any], parting: Sequence[str]
-) -> dict[tuple[str, float], dict[str, tuple[float, float]]]:
-    """By settings and x, by run, the value and its standard error; of evaluations that repeat the last one counts."""
-    found: dict[tuple[str, float], dict[str, tuple[float, float]]] = {}
-    for run, told in lines_of(variant.runs):
-        at, value = x(told), told.get(key)
-        if is_number(at) and is_number(value):
-            own = flat(told.get("settings"))
-            settings = " ".join(f"{field.removesuffix(TARGET)}={word(own.get(field))}" for field in parting)
-            error = told.get(f"{key}_stderr")
-            found.setdefault((settings, float(at)), {})[run.name] = (value, error if is_number(error) else nan)
-    return found
-
-
-def lines_of(runs: Sequence[Run]) -> Iterator[tuple[Run, Line]]:
-    return ((run, told) for run in runs for told in run.evaluations)
-
-
-def point(x: float, runs: Mapping[str, tuple[float, float]]) -> Point:
-    """The mean over runs, with its interval, or with the standard error of the only one."""
-    each = [value for value, _ in runs.values()]
-    if len(each) > 1:
-        return Point(x, fmean(each), interval(each), "95% interval over seeds", len(each))
-    return Point(x, each[0], next(iter(runs.values()))[1], "Monte-Carlo standard error", 1)
-
-
-def varied(lines: Sequence[Line], along: tuple[str, ...]) -> list[str]:
-    """As few settings as tell the evaluations of a variant apart, but for those along x; kinds before their fields."""
-    each = [flat(told.get("settings")) for told in lines if "settings" in told]
-    fields = dict.fromkeys(field for settings in each for field in settings if field not in along)
-    kept: list[str] = []
-    for field in sorted(fields, key=lambda name: not name.endswith(TARGET)):
-        if len({word(settings[field]) for settings in each if field in settings}) > 1:
-            without = {tuple(word(settings.get(name)) for name in kept) for settings in each}
-            if len({tuple(word(settings.get(name)) for name in (*kept, field)) for settings in each}) > len(without):
-                kept.append(field)
-    return kept
-
-
-def flat(settings: Any, under: str = "") -> dict[str, Any]:
-    """By dotted field."""
-    if not isinstance(settings, Mapping):
-        return {under: settings} if under else {}
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= flat(value, f"{under}.{name}" if under else str(name))
-    return found
-
-
-def word(value: Any) -> str:
-    """A setting as text; a target by its last part."""
-    return "–" if value is None else str(value).rpartition(".")[2] if str(value).startswith("difflab.") else str(value)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from math import ceil, floor, log10
 from typing import NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
 from difflab.report.model import Metric
 from difflab.report.page.looks import Look
 from difflab.report.page.words import number
 
+Numbers = Sequence[float] | np.ndarray
 FEW = 3  # decades of an axis up to which more than powers of ten are named
 INK = -1  # a colour of no variant: that of the text, paler
 JOIN = "|"  # between the values of several choices
@@ -90,9 +92,7 @@ def meta(look: Look) -> dict[str, int]:
     return {"colour": look.colour, "variant": look.index}
 
 
-def line(
-    look: Look, x: Sequence[float], y: Sequence[float], hover: Sequence[str] | None = None, markers: bool = True
-) -> go.Scatter:
+def line(look: Look, x: Numbers, y: Numbers, hover: Sequence[str] | None = None, markers: bool = True) -> go.Scatter:
     """A variant's line; `hover` is what is told of each point."""
     return go.Scatter(
         x=x,

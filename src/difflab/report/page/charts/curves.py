@@ -53,8 +53,8 @@ def together(name: str, variant: Variant) -> tuple[list[int], np.ndarray]:
         return [], np.zeros((0, 0))
     steps = sorted(set.intersection(*map(set, logged))) or sorted(set.union(*map(set, logged)))
     values = np.array([[values.get(step, np.nan) for step in steps] for values in logged])
-    kept = np.isfinite(values).any(axis=0)
-    return [step for step, keep in zip(steps, kept, strict=True) if keep], values[:, kept]
+    kept = np.flatnonzero(np.isfinite(values).any(axis=0))
+    return [steps[i] for i in kept], values[:, kept]
 
 
 def thinned(steps: Sequence[int], values: np.ndarray, points: int) -> np.ndarray:

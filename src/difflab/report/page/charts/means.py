@@ -1,5 +1,6 @@
 """The mean of each variant with its interval, a panel a metric, and the figure of each seed beside it."""
 
+from collections.abc import Mapping
 from math import isfinite
 
 import plotly.graph_objects as go
@@ -20,7 +21,7 @@ def means(report: Report, looks: dict[str, Look]) -> list[Chart]:
     return [panel(metric, i, report.cells[metric.key], looks) for i, metric in enumerate(report.metrics)]
 
 
-def panel(metric: Metric, i: int, cells: dict[str, Cell], looks: dict[str, Look]) -> Chart:
+def panel(metric: Metric, i: int, cells: Mapping[str, Cell], looks: dict[str, Look]) -> Chart:
     """One metric; the first variant on top."""
     shown = {name: cell for name, cell in cells.items() if name in looks and cell.n}
     places = {name: -k for k, name in enumerate(shown)}
