@@ -211,22 +211,3 @@ def test_tensorboard_gets_the_figures_of_metrics_csv(tmp_path):
     written = [(e.step, e.value) for e in events.Scalars("train/loss")]
     assert [step for step, _ in written] == [int(row["step"]) for row in rows]
     assert [value for _, value in written] == pytest.approx([float(row["train/loss"]) for row in rows], rel=1e-6)
-
-
-@pytest.mark.slow
-def test_each_job_is_a_wandb_run_of_its_own_and_a_resumed_one_keeps_its_id(tmp_path):
-    code, text = train("-m", "logger=wandb", "logger.mode=offline", "seed=0,1", "trainer.max_steps=4", folder=tmp_path)
-    assert code == 0, text
-    (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
-    ids = [(sweep / job / "wandb" / "id").read_text() for job in ("0", "1")]
-    assert ids[0] != ids[1]
-    for job, identity in zip(("0", "1"), ids, strict=True):
-        (file,) = (sweep / job / "wandb").glob("offline-run-*/*.wandb")
-        assert file.name == f"run-{identity}.wandb"
-        assert b"train/loss" in file.read_bytes()
-    more = ("logger=wandb", "logger.mode=offline", "trainer.max_steps=6")
-    code, text = train(f"resume={sweep / '0'}", *more, folder=tmp_path)
-    assert code == 0, text
-    assert (sweep / "0" / "wandb" / "id").read_text() == ids[0]
-    files = {file.name for file in (sweep / "0" / "wandb").glob("offline-run-*/*.wandb")}
-    assert files == {f"run-{ids[0]}.wandb"}

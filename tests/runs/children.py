@@ -279,13 +279,15 @@ def start(
     folder: Path,
     kill: tuple[str, int, int] | None = None,
     prepare: Callable[[], None] | None = None,
+    task: str | None = None,
 ) -> multiprocessing.Process:
-    """A script in a child with this working folder, its output in output.txt and errors.txt there."""
+    """A script in a child with this working folder, its output in output.txt and errors.txt there; its task is the
+    module of its name in runs/, if it is no other."""
     here = Path.cwd()
     os.chdir(folder)
     try:
         child = context.Process(
-            target=command, args=(name, f"difflab.runs.{name}", list(arguments), folder, kill, prepare)
+            target=command, args=(name, task or f"difflab.runs.{name}", list(arguments), folder, kill, prepare)
         )
         child.start()
     finally:
@@ -299,11 +301,12 @@ def script(
     folder: Path,
     kill: tuple[str, int, int] | None = None,
     prepare: Callable[[], None] | None = None,
+    task: str | None = None,
 ) -> tuple[int, str]:
     """Exit code (negative for a signal) and output, then error output, of a script run in a child."""
     texts = (folder / "output.txt", folder / "errors.txt")
     before = [len(read(text)) for text in texts]
-    child = start(name, arguments, folder, kill, prepare)
+    child = start(name, arguments, folder, kill, prepare, task)
     child.join(240)
     if child.is_alive():
         child.kill()

@@ -60,6 +60,10 @@ class Server(ThreadingHTTPServer):
             project = {"id": "P", "name": asked.get("project") or "difflab", "entity": entity}
             bucket = {"id": "R", "name": asked.get("name"), "displayName": asked.get("displayName"), "config": "{}"}
             return {"data": {"upsertBucket": {"bucket": bucket | {"project": project}, "inserted": True}}}
+        if name == "Viewer":
+            teams = {"edges": []}
+            viewer = {"id": "V", "entity": "somebody", "username": "somebody", "email": "", "flags": "{}"}
+            return {"data": {"viewer": viewer | {"teams": teams}}}
         if name == "CreateRunFiles":
             files = [{"name": file, "uploadUrl": f"{self.url}/upload/{file}"} for file in asked["files"]]
             return {"data": {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}}
