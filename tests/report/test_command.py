@@ -70,11 +70,15 @@ def test_several_folders_have_a_report_of_their_own(sweep, tmp_path):
         (["runs=/nowhere"], "refused: runs: /nowhere names no run"),
         (["runs=SWEEP", "figures=[test/fd_classifer]"], "refused: figures: test/fd_classifer is in none of the runs"),
         (["runs=SWEEP", "watch=true", "every=0"], "refused: every: 0; allowed are positive numbers"),
+        (["runs=[]"], "refused: runs: []; allowed are folders of runs"),
+        (["runs=SWEEP", "out=SWEEP/sweep.json"], "refused: out: SWEEP/sweep.json (File exists); allowed are folders"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message, sweep, tmp_path):
     code, stdout, stderr = report(*(a.replace("SWEEP", str(sweep)) for a in arguments), folder=tmp_path)
-    assert code == 2 and stderr.startswith(message) and stderr.count("\n") == 1 and not stdout, stderr
+    assert (
+        code == 2 and stderr.startswith(message.replace("SWEEP", str(sweep))) and stderr.count("\n") == 1 and not stdout
+    ), stderr
     assert not list(tmp_path.iterdir())
 
 

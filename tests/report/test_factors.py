@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difflab.report.factors import ABSENT, variants
+from difflab.report.factors import ABSENT, OWN, variants
 from difflab.report.reading import read
 from tests.report.folders import make_run, make_sweep
-from tests.report.runs import made_run
+from tests.report.grids import made_run
 
 FIGURES = {"test/bits_per_dim": 3.0}
 
@@ -21,8 +21,8 @@ def run(name, /, seed=0, typed=(), **settings):
 
 
 def grouping(found):
-    """Names of the runs that belong together."""
-    return {frozenset(run.name for run in variant.runs) for variant in found[1]}
+    """Names of the runs that are done and belong together."""
+    return {frozenset(run.name for run in variant.runs) for variant in found[1] if variant.runs}
 
 
 def test_a_sweep_as_it_is_on_disk(tmp_path):
@@ -80,12 +80,47 @@ def test_what_was_typed_and_varies_is_never_hidden_behind_another_field():
     """Two fields changed at once: neither name alone would be the truth."""
     pairs = [("simple", "0.1"), ("vlb", "0.2")]
     runs = [run(loss, loss=loss, optim__lr=lr, typed=[f"loss={loss}", f"optim.lr={lr}"]) for loss, lr in pairs]
-    runs.append(run("debug", loss="vlb", optim__lr="0.2", debug="quick", typed=["loss=vlb", "debug=quick"]))
+    steps = {"trainer__max_steps": "9"}
+    runs.append(run("debug", loss="vlb", optim__lr="0.2", debug="quick", typed=["loss=vlb", "debug=quick"], **steps))
+    assert list(variants(runs)[0]) == ["loss", "optim.lr"]
+    runs[:2] = [replace(one, settings={**one.settings, "trainer.max_steps": "1500"}) for one in runs[:2]]
     factors, found = variants(runs)
     assert factors == {"loss": ("simple", "vlb"), "optim.lr": ("0.1", "0.2"), "debug": (ABSENT, "quick")}
     assert found[2].name == "loss=vlb optim.lr=0.2 debug=quick"
     runs = [run("0", loss="simple"), run("1", loss="vlb", typed=["loss=vlb", "+new.flag=1"], new__flag="1")]
     assert variants(runs)[0] == {"loss": ("simple", "vlb"), "new.flag": (ABSENT, "1")}
+
+
+def test_an_experiment_and_the_same_typed_out_are_one_choice(tmp_path):
+    """Only a shorthand that stands for a difference is a factor."""
+    make_run(tmp_path / "0", settings={"experiment": "digits_long"}, picture=False)
+    typed = {"model.channels": "48", "model.blocks": "2", "trainer.max_steps": "6000", "ema.decay": "0.9995"}
+    make_run(tmp_path / "1", settings=typed | {"name": "other"}, seed=1, picture=False)
+    assert variants(read([tmp_path])[0])[0] == {}
+    make_run(tmp_path / "2", settings={"experiment": "ncsn_digits"}, seed=2, picture=False)
+    assert len(variants(read([tmp_path])[0])[1]) == 2
+
+
+def test_a_seed_that_is_the_run_s_own_sets_nothing_apart():
+    """data.seed is the run's seed where nobody says otherwise; a sweep that fixes it is another choice."""
+    runs = [run(str(s), s, data__seed=s, typed=["loss=vlb"], loss="vlb") for s in range(3)]
+    assert variants(runs)[0] == {}
+    fixed = [run(f"f{s}", s, data__seed=0, typed=["data.seed=0"], loss="vlb") for s in range(3)]
+    said = [run(f"o{s}", s, data__seed=s, typed=["data.seed=${seed}"], loss="vlb") for s in range(3)]
+    factors, found = variants([*runs, *fixed, *said])
+    assert factors == {"data.seed": (OWN, "0")}
+    assert [len(variant.runs) for variant in found] == [6, 3]
+
+
+def test_who_failed_or_has_not_begun_stands_with_those_who_did_not(tmp_path):
+    chosen = {"schedule": ["linear", "cosine"], "loss": ["simple", "vlb"]}
+    failed = dict.fromkeys((3, 4, 5), ("failed", "the loss is nan"))
+    sweep = make_sweep(
+        tmp_path / "s", chosen, states=failed | {2: ("failed", "why"), 8: ("missing", "")}, picture=False
+    )
+    found = variants(read([sweep])[0])[1]
+    assert [(len(v.runs), len(v.lost)) for v in found] == [(2, 1), (0, 3), (2, 1), (3, 0)]
+    assert found[1].levels == {"schedule": "linear", "loss": "vlb"}
 
 
 def test_a_value_that_nobody_typed_splits_runs_of_one_option():

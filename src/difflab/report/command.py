@@ -24,10 +24,10 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     """Write the report, and with `watch=true` again whenever something has changed.
 
     Raises:
-        ConfigError: where there are no runs, and for figures that none of them has.
+        ConfigError: where there are no runs, for figures that none of them has, and for a folder that takes no file.
     """
     if not cfg.runs:
-        raise ConfigError(f"runs: null; {ALLOWED}")
+        raise ConfigError(f"runs: {'null' if cfg.runs is None else cfg.runs}; {ALLOWED}")
     sources = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
     out = home(sources) if cfg.out is None else Path(cfg.out)
     command = f"python scripts/report.py {shlex.join(HydraConfig.get().overrides.task)}"
@@ -35,6 +35,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     def make() -> Report:
         runs, problems = read(sources)
         report = compare(runs, problems, sources, [*map(str, cfg.figures)], command, list(cfg.higher))
+        files.check(out)
         written = files.write(report, out)
         print(brief(report))
         for path in written:

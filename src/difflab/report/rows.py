@@ -6,6 +6,7 @@ from io import StringIO
 from difflab.report.made import command
 from difflab.report.model import Report
 
+FORMULA = ("=", "+", "-", "@", "\t")
 FIRST = ("run", "variant", "state", "reason", "seed")
 
 
@@ -22,5 +23,19 @@ def document(report: Report) -> str:
         what = [run.name, variant.name if variant is not None else "", run.state, run.reason, run.seed]
         figures = [run.figures.get(key) for key in keys]
         own = [levels.get(factor, "") for factor in report.factors]
-        writer.writerow([*what, *own, *figures, run.seconds, command(run), run.path])
+        writer.writerow(map(cell, [*what, *own, *figures, run.seconds, command(run), str(run.path)]))
     return text.getvalue()
+
+
+def cell(value: object) -> object:
+    """A value that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and not is_number(value) else value
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
