@@ -135,7 +135,7 @@ def test_open_a_run_and_close_it(visit):
     button.press("Enter")
     assert dialog.get_by_role("heading", level=2).inner_text() == "14"
     fields = dialog.get_by_role("row", name=re.compile("schedule")).first.inner_text().split()
-    assert fields == ["schedule", "cosine", "linear"]
+    assert fields == ["schedule", "cosine"]
     visit.page.keyboard.press("Tab")
     assert visit.page.evaluate("document.activeElement.id") == "close"
     visit.page.keyboard.press("Enter")
@@ -156,7 +156,7 @@ def test_what_came_with_runs_is_shown_as_text(visit):
 
 
 def test_hostile_variants_are_text_in_figures_too(browser, tmp_path):
-    names = ("<b>bold</b>", f"<a href='https://example.org'>{IMAGE}</a>")
+    names = ("<b>bold</b> $a$", f"<a href='https://example.org'>{IMAGE}</a>")
     runs = [made_run(tmp_path, 2 * i + s, name, "vlb", s) for i, name in enumerate(names) for s in (0, 1)]
     page.write(compare(runs, (), (SCRIPT,)), tmp_path / "report.html")
     opened = Visit(browser.new_context(viewport=DESK), tmp_path / "report.html")

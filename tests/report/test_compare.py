@@ -88,7 +88,8 @@ def test_single_runs_have_a_best_but_no_interval_and_no_test():
 def test_a_variant_alone_is_told_without_a_comparison():
     report = report_of(grid({"loss": ("vlb",)}, (0, 1), luck))
     assert len(report.variants) == 1 and report.pairs == report.effects == ()
-    assert "nothing to compare it with" in conclusions(report)[0]
+    assert conclusions(report)[0].startswith("bits/dim: the only choice has ")
+    assert "nothing to compare it with" in conclusions(report)[0] and not report.cells[BITS]["as it is"].best
 
 
 def test_equal_figures_cannot_be_told_apart():
@@ -101,7 +102,6 @@ def test_equal_figures_cannot_be_told_apart():
 def test_the_main_figures_are_compared_bits_first_and_costs_are_not():
     beside = {
         "fd_classifier": 5.0,
-        "fd_classifier_floor": 0.1,
         "fd_classifier_samples": 100.0,
         "classifier_accuracy": 0.3,
     }
@@ -112,7 +112,21 @@ def test_the_main_figures_are_compared_bits_first_and_costs_are_not():
     metrics = report_of(runs).metrics
     assert [metric.key for metric in metrics] == [BITS, DISTANCE]
     assert [metric.title for metric in metrics] == ["bits/dim", "Frechet distance, classifier features"]
-    assert metrics[1].floor == pytest.approx(0.3, abs=0.01) and isnan(metrics[0].floor)
+
+
+def test_real_data_has_a_figure_where_all_runs_agree_in_it():
+    runs = with_figures(grid(LOSSES, (0, 1), luck), fd_classifier=5.0)
+    floors = [10.1634, 10.16341, 10.1634, None, 10.1634, 10.1634]
+
+    def floor(last: float) -> float:
+        each = [*floors[:-1], last]
+        more = [{} if value is None else {f"{DISTANCE}_floor": value} for value in each]
+        found = [replace(run, figures=run.figures | extra) for run, extra in zip(runs, more, strict=True)]
+        return report_of(found).metrics[1].floor
+
+    assert floor(10.1634) == pytest.approx(10.1634, abs=1e-4)
+    assert isnan(floor(1.0)) and isnan(floor(10.18))
+    assert isnan(report_of(runs).metrics[0].floor)
 
 
 def test_the_objective_of_the_sweep_comes_first_and_what_was_typed_wins():
@@ -160,12 +174,108 @@ def test_what_is_no_number_or_not_there_is_left_out_and_said():
 def test_a_run_that_is_there_twice_counts_once():
     runs = grid({"loss": ("simple", "vlb")}, (0, 1), luck)
     report = report_of([*runs, replace(runs[0], name="again")])
-    assert report.cells[BITS]["simple"].n == 2 and "equal figures count once" in report.problems[0]
-    other = replace(runs[0], name="again", figures={BITS: 2.0})
-    report = report_of([*runs, other])
-    assert report.cells[BITS]["simple"].values.keys() == {"run 0", "run again", "1"}
-    assert [pair.test for pair in report.pairs] == ["Welch's t"]  # only seed 1 is shared
-    assert "differ" in report.problems[0]
+    assert report.cells[BITS]["simple"].values["0"] == runs[0].figures[BITS] and report.cells[BITS]["simple"].n == 2
+    assert report.problems[0] == "loss=simple: seed 0 was run twice (0, again); their mean counts once"
+
+
+def test_runs_of_one_seed_are_one_draw_of_it():
+    """Another run of a seed says nothing of other seeds, however little it differs."""
+    runs = grid({"loss": ("simple", "vlb")}, (0, 1), luck)
+    again = [replace(run, name=f"{run.name}b", figures={BITS: run.figures[BITS] + 0.002}) for run in runs]
+    report = report_of([*runs, *again])
+    cell = report.cells[BITS]["simple"]
+    means = [run.figures[BITS] + 0.001 for run in runs[:2]]
+    assert cell.values == pytest.approx(dict(zip("01", means, strict=True))) and (cell.n, cell.of) == (2, 2)
+    assert [(pair.test, pair.n) for pair in report.pairs] == [("paired t", 2)] and len(report.problems) == 4
+
+
+def with_values(**values: dict[int, float]) -> list[Run]:
+    """Losses with these bits by seed."""
+    each = [(loss, seed, bits) for loss, own in values.items() for seed, bits in own.items()]
+    return [made_run(f"{loss}{seed}", {"loss": loss}, seed, {BITS: bits}) for loss, seed, bits in each]
+
+
+def test_a_best_that_is_worse_on_shared_seeds_differs_from_nothing():
+    """Its lucky fourth seed makes a the best, though b is better in each seed that both have."""
+    runs = with_values(a={0: 3.0, 1: 2.9, 2: 2.8, 3: 2.0}, b={0: 2.95, 1: 2.852, 2: 2.749})
+    report = report_of(runs)
+    assert report.pairs[0].p < 0.001 and report.cells[BITS]["a"].best
+    b = report.cells[BITS]["b"]
+    assert b.like_best and b.against == "a" and b.ahead == pytest.approx(0.0497, abs=1e-4)
+    sentence = conclusions(report)[0]
+    assert "; the other one cannot be told from it; on the seeds both have, loss=b is better" in sentence
+    assert sentence.endswith(" better than loss=a by 0.04967.")
+    higher = report_of([replace(r, figures={BITS: -r.figures[BITS]}) for r in runs], higher=[BITS])
+    assert higher.cells[BITS]["b"].like_best
+    lucky = report_of(with_values(a={0: 2.9, 1: 2.8, 2: 2.7, 3: 2.6}, b={0: 2.95, 1: 2.852, 2: 2.749}))
+    assert not lucky.cells[BITS]["b"].like_best and "the other one differs from it." in conclusions(lucky)[0]
+
+
+def test_few_shared_seeds_of_many_are_no_pairs():
+    many = {seed: luck(("simple",), seed) for seed in range(10)}
+
+    def test_of(other: range) -> tuple[str, int]:
+        report = report_of(with_values(a=many, b={seed: luck(("vlb",), seed) + 0.05 for seed in other}))
+        (effect,) = report.effects
+        assert (effect.p, effect.n, effect.mean) == (report.pairs[0].p, report.pairs[0].n, -report.pairs[0].mean)
+        return report.pairs[0].test, report.pairs[0].n
+
+    assert test_of(range(8, 18)) == ("Welch's t", 0)
+    assert test_of(range(8, 10)) == ("paired t", 2)  # all that b has
+    assert test_of(range(1, 11)) == ("paired t", 9)
+
+
+DATA = {"data": ("digits", "toy"), "loss": ("simple", "vlb")}
+
+
+def scaled(levels: tuple[str, ...], seed: int) -> float:
+    return luck(levels, seed) * (10 if "toy" in levels else 1) + 0.1 * ("vlb" in levels)
+
+
+@pytest.mark.parametrize("by_experiment", [False, True])
+def test_data_sets_are_not_compared(by_experiment):
+    runs = grid(DATA, (0, 1, 2), scaled)
+    if by_experiment:  # one name tells both
+        runs = [
+            replace(
+                run,
+                settings={**run.settings, "experiment": run.settings["data"], "model": run.settings["data"]},
+                typed=(f"experiment={run.settings['data']}", *run.typed[1:]),
+            )
+            for run in runs
+        ]
+    report = report_of(runs)
+    assert len(report.pairs) == 2 and all(pair.p == pair.holm for pair in report.pairs)
+    assert [cell.best for cell in report.cells[BITS].values()] == [True, False, True, False]
+    assert [effect.factor for effect in report.effects] == ["loss"] and report.effects[0].cells == 2
+    told = conclusions(report)
+    assert told[0].startswith("bits/dim, data=digits: ") and told[1].startswith("bits/dim, data=toy: ")
+    assert told[2] == "data: its levels are not compared, since bits/dim would be of different things."
+
+
+def test_features_set_distances_apart_but_not_bits_and_batches_set_nothing_apart():
+    runs = with_figures(grid({"features": ("classifier", "dinov2")}, (0, 1), luck), fd_classifier=5.0)
+    report = report_of(runs)
+    assert {pair.metric for pair in report.pairs} == {effect.metric for effect in report.effects} == {BITS}
+    assert not any(cell.best for cell in report.cells[DISTANCE].values())
+    assert "features=dinov2: the only choice has" in conclusions(report)[2]
+    for field, n in (("data.size", 0), ("data.batch_size", 1), ("data.flip", 1)):
+        assert len(report_of(grid({field: ("16", "32")}, (0, 1), luck)).pairs) == n
+
+
+def test_other_numbers_of_steps_within_a_variant_are_a_problem():
+    runs = grid({"loss": ("simple", "vlb")}, (0, 1), luck)
+    steps = [6000, 1500, 1500, 1500]
+    runs = [replace(run, figures={**run.figures, "train/steps": n}) for run, n in zip(runs, steps, strict=True)]
+    told = "loss=simple: trained for different numbers of steps: 1,500 (seed 1), 6,000 (seed 0)"
+    assert report_of(runs).problems == (told,)
+
+
+def test_sentences_are_grammatical_about_one_and_none():
+    values = {loss: {s: 3 + random.Random(f"{loss}{s}").gauss(0, 0.02) for s in range(3)} for loss in "abcd"}
+    report = report_of(with_values(**values))
+    assert "none of the 3 others can be told from it." in conclusions(report)[0]
+    assert "cannot be told from a in bits/dim: difference " in conclusions(report)[1]
 
 
 def test_runs_without_a_seed_count_by_their_names():

@@ -91,14 +91,27 @@ def test_every_seed_that_counts_is_in_every_setting_that_counts():
     assert (found["cosine"].n, found["cosine"].cells) == (2, 1)
 
 
-def test_without_shared_seeds_the_difference_has_no_interval():
-    runs = grid({"loss": ("simple",)}, (0, 1), luck) + grid({"loss": ("vlb",)}, (2, 3), luck)
-    runs = [replace(run, name=str(i)) for i, run in enumerate(runs)]
-    (effect,) = effects(runs).values()
-    assert "too few runs to tell its effect" in conclusions(compare(runs, (), ("made",)))[1]
-    assert effect.n == 0 and isnan(effect.half) and isnan(effect.p)
-    means = [sum(run.figures[BITS] for run in own) / 2 for own in (runs[:2], runs[2:])]
+def apart(*schedules: str) -> list[Run]:
+    """Losses that have no seed in common."""
+    runs = grid({"schedule": schedules, "loss": ("simple",)}, (0, 1), luck)
+    runs += grid({"schedule": schedules, "loss": ("vlb",)}, (2, 3), luck)
+    return [replace(run, name=str(i)) for i, run in enumerate(runs)]
+
+
+def test_without_shared_seeds_the_difference_over_settings_has_no_interval():
+    runs = apart("linear", "cosine")
+    effect = effects(runs)["vlb"]
+    assert "loss: too few runs to tell its effect on bits/dim from chance." in conclusions(compare(runs, (), ("made",)))
+    assert (effect.n, effect.cells) == (0, 2) and isnan(effect.half) and isnan(effect.p)
+    means = [sum(run.figures[BITS] for run in own) / 4 for own in (runs[:4], runs[4:])]
     assert effect.mean == pytest.approx(means[1] - means[0])
+
+
+def test_without_shared_seeds_a_single_setting_is_tested_by_welch():
+    report = compare(apart("linear"), (), ("made",))
+    ((effect,), (pair,)) = report.effects, report.pairs
+    assert (effect.n, effect.p, effect.half) == (0, pair.p, pair.half) and effect.mean == pytest.approx(-pair.mean)
+    assert "(unpaired, 1 setting), p" in conclusions(report)[1]
 
 
 def test_factors_that_only_vary_together_have_no_effects_of_their_own():
@@ -124,8 +137,27 @@ def test_a_level_without_the_first_one_beside_it_is_compared_with_the_next():
         for run in runs
     ]
     split = [replace(run, typed=tuple(f"{k}={v}" for k, v in run.settings.items() if k != "name")) for run in split]
-    (effect,) = compare(split, (), ("made",)).effects
+    report = compare(split, (), ("made",))
+    (effect,) = report.effects
     assert (effect.factor, effect.level, effect.reference) == ("loss.power", "1", "0")
+    assert not any("unset" in sentence for sentence in conclusions(report))
+
+
+def test_a_level_without_an_effect_is_named_with_the_reason():
+    """Score has a power of its own, and vlb lacks one of the schedules."""
+    runs = [run for run in grid(FACTORS, (0, 1), luck) if run.settings["loss"] != "vlb" or "linear" in run.typed[0]]
+    powered = [
+        replace(run, settings={**run.settings, "model": "wide"}, typed=(*run.typed, "model=wide"))
+        if run.settings["loss"] == "score"
+        else replace(run, settings={**run.settings, "model": "thin"}, typed=(*run.typed, "model=thin"))
+        for run in runs
+    ]
+    report = compare(powered, (), ("made",))
+    vlb = next(effect for effect in report.effects if effect.level == "vlb")
+    assert (vlb.cells, vlb.of, vlb.where) == (1, 2, ("model=thin schedule=linear",))
+    told = conclusions(report)
+    assert "loss=score: no effect can be told, it always differs in model too." in told
+    assert any("in 1 of 2 settings: model=thin schedule=linear)" in sentence for sentence in told)
 
 
 def test_the_sentence_of_a_factor_has_its_numbers():

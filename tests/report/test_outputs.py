@@ -17,7 +17,7 @@ import pytest
 from difflab.report import as_json, latex, markdown, rows
 from difflab.report.compare import compare
 from difflab.report.conclusions import conclusions
-from difflab.report.files import write
+from difflab.report.files import check, write
 from difflab.report.model import Report
 from difflab.report.words import estimate, p_is, ranged
 
@@ -36,11 +36,13 @@ def report() -> Report:
     more = {
         f"{BITS}_images": 360,
         "seconds/train": 12.5,
+        "train/steps": 1500,
         DISTANCE: 9.0,
         f"{DISTANCE}_samples": 100,
         f"{DISTANCE}_floor": 4.0,
     }
-    made: dict[str, Any] = {"environment": {"python": "3.11.7", "packages": {"torch": "2.6"}, "commit": "abc"}}
+    environment = {"python": "3.11.7", "packages": {"torch": "2.6"}, "commit": "abc", "command": ["/home/me/train.py"]}
+    made: dict[str, Any] = {"environment": environment}
     how = {"sampler": "ddim", "sampler.steps": "50", "ema": "constant", "ema.decay": "0.999"}
     runs = [replace(run, figures={**run.figures, **more}, settings={**run.settings, **how}, **made) for run in runs]
     runs.append(made_run("12", {"schedule": "cosine"}, 3, {}, state="failed", reason="ValueError: two|things"))
@@ -73,7 +75,7 @@ def test_markdown_has_the_table_with_n_and_marks(report):
     assert best[2] == "**2.605 ± 0.060 (n = 3)**"
     (like,) = (row for row in cells_of(text) if row[:2] == ["cosine", "simple"] and "±" in row[2])
     assert like[2].endswith("(n = 3) \\*")
-    assert "cannot be told from the best at 5%: paired t, Holm's correction" in text
+    assert "not told from the best at 5%: paired t; p: of no difference to the best, Holm-adjusted over all 6" in text
     assert ["real data", "", "", "4"] in cells_of(text)
 
 
@@ -93,6 +95,22 @@ def test_numbers_are_rounded_to_their_interval():
     assert (p_is(0.0004), p_is(0.0123), p_is(0.456)) == ("p < 0.001", "p = 0.012", "p = 0.46")
 
 
+def test_a_variant_that_lost_seeds_says_so(report):
+    """Survivors are not the whole of it; who has none stays in the table."""
+    runs = grid({"loss": ("a", "b", "c")}, (0, 1, 2), lambda v, s: 3 - 0.1 * (v[0] == "b") + 0.01 * s)
+    gone = {"4": "failed", "5": "failed", "6": "failed", "7": "running", "8": "missing"}
+    runs = [replace(run, state=gone[run.name], figures={}) if run.name in gone else run for run in runs]
+    told = compare(runs, (), ("made",))
+    text = markdown.document(told)
+    assert ["b", "**2.9 (n = 1 of 3)**"] in cells_of(text) and ["c", "n = 0 of 3"] in cells_of(text)
+    assert "n = 1 of 3: the runs of the other seeds" in text
+    assert "2.9 (n = 1); 2 of its 3 runs failed; too few runs" in conclusions(told)[0]
+    assert conclusions(told)[0].endswith("; 1 choice has no figure.")
+    assert estimate(2.9, nan, 1, 3) == "2.9 (n = 1 of 3)" and estimate(nan, nan, 0, 3) == "n = 0 of 3"
+    again = compare([*runs, replace(runs[0], name="again", seed=1), replace(runs[3], name="4b", seed=1)], (), ())
+    assert "1 of its 2 runs" not in conclusions(again)[0] and "1 of its 3 runs failed" in conclusions(again)[0]
+
+
 def test_long_tables_and_sentences_are_cut_and_say_so():
     runs = grid({"optim.lr": tuple(map(str, range(16)))}, (0, 1), lambda v, s: float(v[0]) ** 2 + 0.1 * s * float(v[0]))
     text = markdown.document(compare(runs, (), ("made",)))
@@ -107,12 +125,14 @@ def test_what_did_not_end_well_is_listed_with_its_reason(report):
     assert ["13", "running", "", "schedule=cosine seed=4"] in cells_of(text)
     assert ["14: status.json cannot be read"] in cells_of(text)
     assert conclusions(report)[-1] == "2 of 14 runs do not count (1 failed, 1 running)."
+    assert conclusions(replace(report, runs=report.runs[:13]))[-1] == "1 of 13 runs does not count (1 failed)."
 
 
 def test_it_says_how_each_figure_was_made(report):
     told = {row[0]: row[1:] for row in cells_of(markdown.document(report)) if len(row) == 3}
     assert told["bits/dim"] == ["360 images", "12 runs"]
     assert told["Frechet distance, classifier features"] == ["100 samples, ddim, 50 steps", "12 runs"]
+    assert told["training"] == ["1,500 steps", "12 runs"]
     assert told["weights"] == ["EMA of decay 0.999", "12 runs"]
     assert told["versions"] == ["python 3.11.7, torch 2.6", "12 runs"] and told["commit"] == ["abc", "12 runs"]
     assert told["this report"][0].startswith("python scripts/report.py runs=sweep, ")
@@ -144,6 +164,8 @@ def test_json_has_it_all_and_no_token_that_is_not_json(report):
     assert len(plain["pairs"]) == len(report.pairs) and len(plain["effects"]) == len(report.effects)
     assert plain["conclusions"] == conclusions(report)
     assert plain["variants"][0]["runs"] == ["0", "1", "2"]
+    assert plain["runs"][0]["environment"]["commit"] == "abc" and "/home/me" not in text
+    assert plain["runs"][0]["command"].startswith("python train.py schedule=linear")
     assert all(isfinite(pair["p"]) for pair in plain["pairs"])
 
 
@@ -197,7 +219,7 @@ def test_latex_has_booktabs_with_every_special_sign_escaped():
         assert len(lines) > 1
         assert all(len(re.findall(r"(?<!\\)&", line)) == len(block[0]) - 1 for line in lines)
         assert not any(line.lstrip().startswith("[") for line in lines)
-        assert [line for line in block[1].splitlines() if line.startswith(r"\t")] == [r"\toprule"]
+        assert [line for line in block[1].splitlines() if line.startswith(r"\top")] == [r"\toprule"]
     assert text.startswith("% ") and "\n" not in text.splitlines()[0]
 
 
@@ -222,7 +244,16 @@ def test_the_page_is_left_out_with_a_line_where_its_libraries_are_missing(report
     for name in [name for name in sys.modules if name.startswith("difflab.report.page")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    check(tmp_path / "new")
     written = write(report, tmp_path / "new")
     assert {path.name for path in written} == {f"report.{end}" for end in ("md", "csv", "tex", "json")}
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
     assert capsys.readouterr().err == "report.html needs jinja2: pip install 'difflab[report]'\n"
+
+
+def test_no_cell_of_the_csv_is_a_formula(report):
+    """What a spreadsheet would run is text there; numbers stay numbers."""
+    named = replace(report.runs[0], name="=1+cmd|' /C calc'!A0", reason="@here", figures={"x": -1.5, "y": 2.0})
+    (line,) = csv.DictReader(StringIO(rows.document(replace(report, runs=(named,), variants=()))))
+    assert line["run"].startswith("'=1") and line["reason"] == "'@here"
+    assert (line["x"], line["y"]) == ("-1.5", "2.0")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 from difflab.report import page
 from difflab.report.compare import compare
 from difflab.report.model import Report, Run
-from difflab.report.page.config_differences import differences, usual
+from difflab.report.page import charts
+from difflab.report.page.config_differences import common, differences
+from difflab.report.page.looks import looks
 from difflab.report.page.pictures import encoded, pictures
+from difflab.report.page.provenance import conditions, provenance
 from tests.report.made import made, made_run, undone
 
 SCRIPT, IMAGE = "<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>"
@@ -91,8 +95,9 @@ def test_every_section_is_there_in_order_with_its_numbers(report, text):
     ]
     cell = report.cells["test/bits_per_dim"]["schedule=cosine loss=simple"]
     assert f"{cell.mean:.3f} ± {cell.half:.3f} (n = 3)" in found.text
-    assert "★ best" in found.text and "≈ like the best" in found.text
-    assert "paired t-test over shared seeds, Holm-adjusted" in found.text
+    assert "★ best" in found.text and "≈ not told from the best" in found.text and "like the best" not in found.text
+    assert "p > 0.05 by the paired t-test over shared seeds" in found.text
+    assert "p: of no difference to the best, Holm-adjusted over all 15 pairs of the column" in found.text
     assert "RuntimeError: the loss is nan" in found.text
     assert "python train.py schedule=linear loss=simple seed=0" in found.text
     assert "samples in each draw" in found.text and "ddim (steps=50, eta=0.0)" in found.text
@@ -170,18 +175,111 @@ def test_two_hundred_runs_stay_within_the_limit(tmp_path):
 def test_other_conditions_are_pointed_out(tmp_path):
     runs = [made_run(tmp_path, i, "linear", "simple", i, pictures=False) for i in range(3)]
     other = {**runs[2].environment, "packages": {"torch": "2.13.0"}, "commit": "another"}
-    found = Elements(written(compare([*runs[:2], replace(runs[2], environment=other)], (), ("here",)), tmp_path))
+    odd = replace(
+        runs[2],
+        environment=other,
+        settings={**runs[2].settings, "sampler.eta": "1.0"},
+        figures={**runs[2].figures, "test/fd_classifier_samples": 100, "train/steps": 900},
+    )
+    found = Elements(written(compare([*runs[:2], odd], (), ("here",)), tmp_path))
     assert "torch differs: 2.14.1 (2 runs); 2.13.0 (1 run)" in found.text
     assert "commit differs" in found.text and "machine differs" not in found.text
+    assert "samples in each draw differs: 360 (2 runs); 100 (1 run)" in found.text
+    assert "steps trained differs: 1,500 (2 runs); 900 (1 run)" in found.text
+    assert "sampler differs" not in found.text, "it is the factor of the report"
 
 
-def test_a_config_is_told_by_what_sets_it_apart(tmp_path):
-    runs = [made_run(tmp_path, i, schedule, "vlb", i, pictures=False) for i, schedule in enumerate(("a", "a", "b"))]
-    more = replace(runs[2], settings={**runs[2].settings, "loss.power": "1"})
-    most = usual([*runs[:2], more])
-    assert differences(runs[0], most) == []
-    assert differences(more, most) == [("schedule", "b", "a"), ("loss.power", "1", "(not there)")]
-    assert differences(undone(tmp_path, "9", "failed", ""), most) == []
+def test_settings_that_are_no_factor_are_conditions():
+    first = made_run(Path(), 0, "linear", "simple", 0, pictures=False)
+    longer = replace(first, path=Path("1"), name="1", seed=1, settings={**first.settings, "trainer.max_steps": "3000"})
+    report = replace(compare([first, longer], (), ("here",)), factors={})
+    assert [fact.what for fact in conditions(provenance(report))] == ["trainer.max_steps"]
+
+
+def test_a_seed_of_the_data_is_told_where_it_is_not_the_runs_own():
+    runs = [made_run(Path(), i, "linear", "simple", i, pictures=False) for i in range(3)]
+
+    def values(seeds: Sequence[str]) -> list[str]:
+        own = [replace(r, settings={**r.settings, "data.seed": seed}) for r, seed in zip(runs, seeds, strict=True)]
+        told = provenance(replace(compare(own, (), ("here",)), factors={}))["Settings"]
+        return [value for fact in told if fact.what == "data" for value, _ in fact.values]
+
+    assert values("012") == ["digits (batch_size=128)"]
+    assert values("000") == ["digits (batch_size=128, seed=0)"]
+    assert values("007")[-1] == "digits (batch_size=128, seed=7)"
+
+
+def test_a_config_is_told_by_its_levels_and_by_what_else_sets_it_apart(tmp_path):
+    runs = [made_run(tmp_path, i, schedule, "vlb", i // 2, pictures=False) for i, schedule in enumerate("abab")]
+    more = replace(runs[3], settings={**runs[3].settings, "schedule.power": "1", "ema.decay": "0.9"})
+    every = [*runs[:3], more]
+    assert differences(runs[0], common(every), {"schedule"}) == []
+    assert differences(more, common(every), {"schedule"}) == [("ema.decay", "0.9", "0.999")]
+    tied = differences(runs[0], common(runs), ())
+    assert tied == [("schedule", "a", "equally common: a, b")]
+    assert differences(undone(tmp_path, "9", "failed", ""), common(every), {"schedule"}) == []
+    found = Elements(written(compare(runs, (), ("here",)), tmp_path))
+    assert found.text.count("factor this run schedule a") == found.text.count("factor this run schedule b") == 2
+    assert found.text.count("Beside these and the seed, each field has its most common value.") == 4
+
+
+def test_chains_of_different_length_have_the_same_bits_for_each_unit_of_time(tmp_path):
+    runs = []
+    for i, n in enumerate((10, 1000)):
+        run = made_run(tmp_path, i, "linear", "simple", 0, pictures=False)
+        halves = ((1, n // 2, 2.0), (n // 2 + 1, n, 1.0))
+        runs.append(replace(run, terms=halves, settings={**run.settings, "schedule.T": str(n)}))
+    report = compare(runs, (), ("here",))
+    chart = charts.terms(report, looks(report.variants, report.factors))
+    short, long = chart.figures[""].data
+    assert list(short.y) == list(long.y) == [4.0, 2.0]
+    assert max(short.x) < 1 and max(long.x) < 1 and chart.figures[""].layout.xaxis.title.text == "t = k / T"
+
+
+def test_runs_of_one_seed_are_one_draw():
+    seeds = (0, 0, 1)
+    runs = [made_run(Path(), i, "linear", "simple", seed, pictures=False) for i, seed in enumerate(seeds)]
+    report = compare(runs, (), ("here",))
+    look = looks(report.variants, report.factors)
+    assert "mean of 2 seeds" in charts.curves(report, look).figures["train/loss"].data[-1].hovertemplate
+    assert charts.network_calls(report, look).table.rows[0][-1] == "2"
+    assert {stretch: len(t) for stretch, t in [("all", charts.terms(report, look).figures[""].data)]} == {"all": 1}
+
+
+def test_a_single_seed_is_hollow_without_a_bar_and_not_joined_to_others():
+    runs = [made_run(Path(), i, "linear", "simple", i, pictures=False) for i in range(2)]
+    few = replace(runs[1], evaluations=[told for told in runs[1].evaluations if told["test/network_calls"] != 100])
+    report = compare([runs[0], few], (), ("here",))
+    chart = charts.network_calls(report, looks(report.variants, report.factors))
+    for trace in next(iter(chart.figures.values())).data:
+        at = dict(zip(trace.x, zip(trace.y, trace.marker.symbol, trace.error_y.array, strict=True), strict=True))
+        assert at[100.0][1] == "circle-open" and at[100.0][2] is None
+        assert at[50.0][1] == "circle" and at[50.0][2] > 0
+        assert list(trace.x)[-3:] == [50.0, None, 100.0]
+
+
+def test_losses_of_different_kinds_are_not_compared_first(report):
+    chart = charts.curves(report, looks(report.variants, report.factors))
+    assert next(iter(chart.figures)) == "val/bits_per_dim"
+    assert "different scales" in chart.figures["train/loss"].layout.meta["label"]
+    same = compare([run for run in report.runs if run.settings.get("loss") == "vlb"], (), ("here",))
+    chart = charts.curves(same, looks(same.variants, same.factors))
+    assert next(iter(chart.figures)) == "train/loss"
+    assert "different scales" not in chart.figures["train/loss"].layout.meta["label"]
+
+
+def test_an_effect_says_in_how_many_settings_it_was_seen():
+    seeds = range(2)
+    choices = [("linear", "simple"), ("cosine", "simple"), ("linear", "vlb")]
+    runs = [
+        made_run(Path(), 2 * i + seed, *choice, seed, pictures=False)
+        for i, choice in enumerate(choices)
+        for seed in seeds
+    ]
+    told = charts.effects(compare(runs, (), ("here",)))
+    hover = [text for trace in told.figures["test/bits_per_dim"].data for text in trace.text or ()]
+    assert "over 1 of 2 settings of the other factors: loss=simple" in hover[0]
+    assert "1 of 2" in told.table.rows[0] and "at 5%" in told.caption
 
 
 def test_pictures_have_their_own_pixels_and_broken_ones_are_told(tmp_path):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -57,6 +58,25 @@ def test_intervals_cover_and_large_differences_are_found(seeds):
     for what, each in covered.items():
         assert 0.93 <= np.mean(each) <= 0.97, what
     assert np.mean(found) > (0.7 if seeds == 3 else 0.99)
+
+
+def test_reruns_of_a_seed_do_not_narrow_intervals():
+    """Two runs of each seed that differ by the rounding of machines are three seeds, not six."""
+    random = np.random.default_rng(7)
+    covered, differ = [], []
+    for _ in range(SWEEPS):
+        luck = {loss: OF_SEED * random.standard_normal(3) for loss in "ab"}
+        rounding = {loss: 1e-4 * random.standard_normal((2, 3)) for loss in "ab"}
+        runs = [
+            replace(run, name=f"{run.name} {i}")
+            for i in range(2)
+            for run in grid({"loss": ("a", "b")}, (0, 1, 2), lambda v, s: 3 + luck[v[0]][s] + rounding[v[0]][i, s])  # noqa: B023
+        ]
+        report = compare(runs, (), ("made",))
+        covered += [within(cell.mean, cell.half, 3) for cell in report.cells[BITS].values()]
+        differ.append(report.pairs[0].holm <= 0.05)
+    assert 0.93 <= np.mean(covered) <= 0.97
+    assert 0 < np.mean(differ) <= 0.05 + 2 * (0.05 * 0.95 / SWEEPS) ** 0.5
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

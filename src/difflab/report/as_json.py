@@ -28,10 +28,23 @@ def document(report: Report) -> str:
         "factors": report.factors,
         "metrics": [asdict(metric) for metric in report.metrics],
         "variants": [
-            {"name": v.name, "levels": v.levels, "runs": [run.name for run in v.runs]} for v in report.variants
+            {
+                "name": v.name,
+                "levels": v.levels,
+                "runs": [run.name for run in v.runs],
+                "lost": [run.name for run in v.lost],
+            }
+            for v in report.variants
         ],
         "cells": [
-            {"metric": key, "variant": name, "n": cell.n, **asdict(cell), "like_best": cell.like_best}
+            {
+                "metric": key,
+                "variant": name,
+                "n": cell.n,
+                **asdict(cell),
+                "like_best": cell.like_best,
+                "untold": cell.untold,
+            }
             for key, each in report.cells.items()
             for name, cell in each.items()
         ],
@@ -58,7 +71,8 @@ def of_run(run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "figures": run.figures,
         "terms": [{"first_step": first, "last_step": last, "bits_per_dim": bits} for first, last, bits in run.terms],
-        "environment": run.environment,
+        # What was started holds paths of the machine; what trains it again is `command`.
+        "environment": {key: value for key, value in run.environment.items() if key != "command"},
     }
 
 

@@ -4,56 +4,72 @@ from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 from statistics import fmean
 
-from difflab.report.model import Cell, Metric, Pair, Run
+from difflab.report.model import Cell, Metric, Pair, Run, Variant
 from difflab.statistics import interval
 
 Values = Mapping[str, Mapping[str, float]]  # by variant, by seed
 
 
-def by_seed(runs: Sequence[Run], key: str) -> dict[str, float]:
-    """The finite values of a figure by seed; by name, for a run without a seed and for one whose seed occurs twice.
+def key_of(run: Run) -> str:
+    """What a run is counted by: its seed, or its name where it has none."""
+    return f"run {run.name}" if run.seed is None else str(run.seed)
 
-    Runs of one seed with the same value are the same run twice: it counts once, since it says nothing of other seeds.
+
+def by_seed(runs: Sequence[Run], key: str) -> dict[str, float]:
+    """A figure by seed, the mean over the runs of that seed that have a finite one.
+
+    Runs of one seed share their luck: another one says something of the rounding of machines, nothing of other seeds.
     """
-    found = [(run, run.figures[key]) for run in runs if isfinite(run.figures.get(key, nan))]
-    seeds: dict[int, list[float]] = {}
-    for run, value in found:
-        if run.seed is not None:
-            seeds.setdefault(run.seed, []).append(value)
-    return {
-        f"run {run.name}" if run.seed is None or len(set(seeds[run.seed])) > 1 else str(run.seed): value
-        for run, value in found
-    }
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        if isfinite(run.figures.get(key, nan)):
+            found.setdefault(key_of(run), []).append(run.figures[key])
+    # Equal figures stay what they are, without the rounding of a mean.
+    return {seed: each[0] if len(set(each)) == 1 else fmean(each) for seed, each in found.items()}
 
 
 def best_of(values: Values, metric: Metric) -> str | None:
-    """The variant with the best mean, the first of equals; None where none has a value."""
+    """The variant with the best mean, the first of equals; None where fewer than two have a value."""
     means = {name: fmean(each.values()) for name, each in values.items() if each}
-    return (max if metric.higher else min)(means, key=means.__getitem__) if means else None
+    return (max if metric.higher else min)(means, key=means.__getitem__) if len(means) > 1 else None
 
 
-def cells(metric: Metric, values: Values, runs: Mapping[str, Sequence[Run]], pairs: Sequence[Pair]) -> dict[str, Cell]:
+def cells(metric: Metric, values: Values, variants: Sequence[Variant], pairs: Sequence[Pair]) -> dict[str, Cell]:
     """The cells of a metric, by the name of the variant.
 
     Args:
         metric: of this column.
         values: by variant, by seed.
-        runs: of each variant.
+        variants: that can be compared with each other.
         pairs: of this metric, adjusted.
     """
-    best = best_of(values, metric)
+    best = best_of({variant.name: values[variant.name] for variant in variants}, metric)
     top = fmean(values[best].values()) if best is not None else nan
-    p = {frozenset((pair.a, pair.b)): pair.holm for pair in pairs}
+    tested = {frozenset((pair.a, pair.b)): pair for pair in pairs}
     found = {}
-    for name, each in values.items():
+    for variant in variants:
+        each = values[variant.name]
         mean = fmean(each.values()) if each else nan
-        errors = [e for run in runs[name] if isfinite(e := run.figures.get(f"{metric.key}_stderr", nan))]
-        found[name] = Cell(
+        errors = [e for run in variant.runs if isfinite(e := run.figures.get(f"{metric.key}_stderr", nan))]
+        against = best if best is not None and each and mean != top else ""
+        pair = tested.get(frozenset((variant.name, against)))
+        found[variant.name] = Cell(
             values=dict(each),
             mean=mean,
             half=interval(list(each.values())),
             best=mean == top,
-            p=nan if mean == top else p.get(frozenset((name, best or "")), nan),
+            p=nan if pair is None else pair.holm,
             stderr=fmean(errors) if errors else nan,
+            of=len({key_of(run) for run in (*variant.runs, *variant.lost)}),
+            against=against,
+            ahead=nan if pair is None else ahead(metric, pair, variant.name, values),
         )
     return found
+
+
+def ahead(metric: Metric, pair: Pair, name: str, values: Values) -> float:
+    """By how much a variant is better than the best on the seeds that they share; nan where it is not, or all are."""
+    more = pair.mean if pair.a == name else -pair.mean
+    better = more if metric.higher else -more
+    part = 0 < pair.n < max(len(values[pair.a]), len(values[pair.b]))
+    return better if part and better > 0 else nan

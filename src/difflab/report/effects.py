@@ -5,10 +5,14 @@ from dataclasses import replace
 from math import nan
 from statistics import fmean
 
+from difflab.report.comparable import parts
+from difflab.report.factors import ABSENT
 from difflab.report.model import Effect, Metric, Variant
-from difflab.statistics import holm, paired, quantile
+from difflab.report.pairs import difference
+from difflab.statistics import Difference, holm, paired, quantile
 
 Values = Mapping[str, float]  # of one variant, by seed
+Setting = tuple[str, str]  # the part that can be compared, and the other factors, such as "schedule=linear"
 Matched = tuple[Values, Values]  # of a level and of the reference, all other factors being the same
 
 
@@ -21,7 +25,7 @@ def effects(
     """Each level of each factor, adjusted among all of them.
 
     A level is compared with the first that was met; where no setting of the other factors has both, as in grids with
-    gaps, with the next that shares one.
+    gaps, with the next that shares one. Levels that give the figure another meaning are not compared.
 
     Args:
         metric: of these values.
@@ -29,43 +33,58 @@ def effects(
         variants: with their levels.
         values: by variant, by seed.
     """
-    there = [variant for variant in variants if values[variant.name]]
     found = []
+    comparable = parts(variants, metric)
     for factor, levels in factors.items():
-        known = [level for level in levels if any(v.levels.get(factor) == level for v in there)]
-        for i, level in enumerate(known):
-            for reference in known[:i]:
-                cells = matched(factor, level, reference, there, values)
-                if cells:
-                    found.append(effect(metric.key, factor, level, reference, cells))
+        settings = by_setting(factor, comparable, values)
+        for i, level in enumerate(levels):
+            for reference in levels[:i]:
+                either = {name: each for name, each in settings.items() if level in each or reference in each}
+                both = {name: matched for name, each in either.items() if (matched := both_of(each, level, reference))}
+                if both:
+                    own = effect(metric.key, factor, level, reference, both)
+                    found.append(replace(own, of=len(either)))
                     break
     adjusted = holm({i: each.p for i, each in enumerate(found)})
     return tuple(replace(each, holm=adjusted[i]) for i, each in enumerate(found))
 
 
-def matched(
-    factor: str, level: str, reference: str, variants: Sequence[Variant], values: Mapping[str, Values]
-) -> list[Matched]:
-    """Values under both levels, for each setting of the other factors that has both."""
-    rest: dict[tuple[tuple[str, str], ...], dict[str, Values]] = {}
-    for variant in variants:
-        others = tuple(sorted((k, v) for k, v in variant.levels.items() if k != factor))
-        rest.setdefault(others, {})[variant.levels.get(factor, "")] = values[variant.name]
-    return [(cell[level], cell[reference]) for cell in rest.values() if level in cell and reference in cell]
+def by_setting(
+    factor: str, parts: Mapping[str, Sequence[Variant]], values: Mapping[str, Values]
+) -> dict[Setting, dict[str, Values]]:
+    """By setting of the other factors the values of each level of this one, for each part that can be compared."""
+    found: dict[Setting, dict[str, Values]] = {}
+    for part, variants in parts.items():
+        for variant in variants:
+            others = " ".join(f"{k}={v}" for k, v in sorted(variant.levels.items()) if k != factor and v != ABSENT)
+            found.setdefault((part, others), {})[variant.levels.get(factor, "")] = values[variant.name]
+    return found
 
 
-def effect(key: str, factor: str, level: str, reference: str, cells: Sequence[Matched]) -> Effect:
+def both_of(levels: Mapping[str, Values], level: str, reference: str) -> Matched | None:
+    """Values under both levels; None where one has none."""
+    high, low = levels.get(level), levels.get(reference)
+    return (high, low) if high and low else None
+
+
+def effect(key: str, factor: str, level: str, reference: str, settings: Mapping[Setting, Matched]) -> Effect:
     """The mean over settings within each seed first, then Student's t over seeds: seeds are what is drawn at random.
 
-    Where no seed is in both levels of a setting, the difference of the means is told without an interval.
+    In a single setting it is the difference of two variants, tested like any other. Where no seed is in both levels of
+    one of several settings, the difference of the means is told without an interval.
     """
+    names, cells = [others for _, others in settings], list(settings.values())
     seeds, used = block([{seed for seed in high if seed in low} for high, low in cells])
-    if not seeds:
-        mean = fmean(fmean(high.values()) - fmean(low.values()) for high, low in cells)
-        return Effect(key, factor, level, reference, mean, nan, 0, len(cells), nan, nan)
-    both = [cells[i] for i in used]
-    told = paired(*([fmean(cell[side][seed] for cell in both) for seed in seeds] for side in (0, 1)))
-    return Effect(key, factor, level, reference, told.mean, told.half(), len(seeds), len(used), told.p, told.p)
+    if len(cells) == 1:
+        used, (_, n, told) = [0], difference(*cells[0])
+    elif seeds:
+        both, n = [cells[i] for i in used], len(seeds)
+        told = paired(*([fmean(cell[side][seed] for cell in both) for seed in seeds] for side in (0, 1)))
+    else:
+        used, n = list(range(len(cells))), 0
+        told = Difference(fmean(fmean(high.values()) - fmean(low.values()) for high, low in cells), nan, nan)
+    where = tuple(names[i] for i in used)
+    return Effect(key, factor, level, reference, told.mean, told.half(), n, len(used), told.p, told.p, where=where)
 
 
 def block(shared: Sequence[set[str]]) -> tuple[list[str], list[int]]:

@@ -14,7 +14,7 @@ AVERAGES = {"ema.decay": "EMA of decay", "ema.halflife": "EMA of half-life in im
 def made(report: Report) -> list[tuple[str, str, int]]:
     """What, how, and in how many of the finished runs; one line for each way that occurs."""
     asked: dict[str, Callable[[Run], str]] = {m.title: figure_by(m.key) for m in report.metrics}
-    asked |= {"weights": weights, "versions": versions, "commit": commit, "machine": machine}
+    asked |= {"training": training, "weights": weights, "versions": versions, "commit": commit, "machine": machine}
     done = [run for run in report.runs if run.done]
     found: list[tuple[str, str, int]] = []
     for what, tell in asked.items():
@@ -60,6 +60,12 @@ def sampler(run: Run) -> str:
         )
         if part
     )
+
+
+def training(run: Run) -> str:
+    """How long it was trained."""
+    steps = run.figures.get("train/steps")
+    return "" if steps is None else f"{steps:,.0f} steps"
 
 
 def weights(run: Run) -> str:

@@ -97,10 +97,13 @@ def title(key: str, known: Sequence[str]) -> str:
 
 
 def floor(key: str, done: Sequence[Run]) -> float:
-    """What real data has, where it was computed from as many as the samples are; nan elsewhere."""
+    """What real data has, where it was computed from as many as the samples are; nan elsewhere.
+
+    It is no single number, and nan, where runs differ in it, as those of several data sets or classifiers do.
+    """
     found = [
         run.figures[f"{key}_floor"]
         for run in done
         if isfinite(run.figures.get(f"{key}_floor", nan)) and f"{key}_at_floor" not in run.figures
     ]
-    return fmean(found) if found else nan
+    return fmean(found) if len({f"{value:.4g}" for value in found}) == 1 else nan

@@ -57,12 +57,14 @@ class Variant:
     Attributes:
         name: what sets it apart, such as "schedule=cosine loss=vlb", or the value alone where one field varies.
         levels: its value of each factor.
-        runs: those that are done.
+        runs: those that are done; empty where none is.
+        lost: those of the same settings that are not done, whether they have ended or not.
     """
 
     name: str
     levels: Mapping[str, str]
     runs: tuple[Run, ...]
+    lost: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,17 @@ class Cell:
     """A figure of a variant.
 
     Attributes:
-        values: by seed (by "run NAME", for a run without one, and for a seed that occurs twice).
+        values: by seed, the mean of its runs (by "run NAME", for a run without a seed).
         mean: of them; nan for none.
         half: half the width of its 95% t-interval over seeds; nan for n < 2.
-        best: whether no variant has a better mean.
+        best: whether no variant that it can be compared with has a better mean; not so where there is no other.
         p: of no difference to the best, Holm-adjusted among all pairs of this figure; nan for the best, and where
             nothing tells.
         stderr: mean over the runs of the Monte-Carlo standard error within a run; nan where unknown.
+        of: seeds that there are, also those whose runs are not done or lack the figure.
+        against: the name of the best that it is compared with; empty for the best, and where there is no other.
+        ahead: by how much it is better than the best on the seeds that both have, where the pair is tested on these,
+            though its mean is worse; nan elsewhere.
     """
 
     values: Mapping[str, float]
@@ -102,6 +108,9 @@ class Cell:
     best: bool
     p: float
     stderr: float = nan
+    of: int = 0
+    against: str = ""
+    ahead: float = nan
 
     @property
     def n(self) -> int:
@@ -109,8 +118,13 @@ class Cell:
 
     @property
     def like_best(self) -> bool:
-        """Whether it is compared with the best, and not distinguishable from it."""
-        return self.p > 0.05
+        """Whether it is compared with the best, and cannot be told from it."""
+        return self.p > 0.05 or self.ahead > 0
+
+    @property
+    def untold(self) -> bool:
+        """Whether nothing tells if it differs from the best."""
+        return bool(self.against) and self.p != self.p and not self.like_best
 
 
 @dataclass(frozen=True)
@@ -141,9 +155,11 @@ class Effect:
 
     Attributes:
         mean, half: of the difference level - reference, and half its 95% interval over seeds; nan where nothing tells.
-        n: seeds.
+        n: seeds that both have; 0 where the test is of two independent samples, and where nothing tells.
         cells: settings of the other factors, the same for both levels.
         p, holm: as in `Pair`, adjusted among the effects of this figure.
+        of: settings of the other factors in which there is either level.
+        where: those that it is averaged over, such as "schedule=linear".
     """
 
     metric: str
@@ -156,6 +172,8 @@ class Effect:
     cells: int
     p: float
     holm: float
+    of: int = 0
+    where: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +185,7 @@ class Report:
         sources: what `runs=` named.
         runs: all of them, also those that are not done.
         factors: by field that varies, its levels in the order in which they were met.
-        variants: with at least one run that is done, in the order of their first run.
+        variants: in the order of their first run.
         metrics: that at least one of them has; the one that counts most first.
         cells: by key of the metric, by name of the variant.
         pairs, effects: of all metrics.

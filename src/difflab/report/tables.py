@@ -9,7 +9,7 @@ from typing import TypeVar
 from difflab.report.made import made
 from difflab.report.metrics import COSTS, title
 from difflab.report.model import Cell, Effect, Metric, Pair, Report, Variant
-from difflab.report.words import called, count, estimate, p_value
+from difflab.report.words import called, count, estimate, p_value, what_p_is
 from difflab.runs.results import number
 
 T = TypeVar("T", Pair, Effect)
@@ -55,8 +55,8 @@ def of_variant(report: Report, variant: Variant) -> list[str]:
 
 def entry(cell: Cell) -> Entry:
     """A cell in the table of figures."""
-    mark = LIKE if cell.like_best else UNTOLD if cell.n and not cell.best and cell.p != cell.p else ""
-    return Entry(estimate(cell.mean, cell.half, cell.n), cell.best, mark)
+    mark = LIKE if cell.like_best else UNTOLD if cell.untold else ""
+    return Entry(estimate(cell.mean, cell.half, cell.n, cell.of), cell.best, mark)
 
 
 def figures(report: Report) -> Table:
@@ -80,16 +80,24 @@ def heading(metric: Metric) -> str:
 def legend(report: Report) -> list[str]:
     """What the marks mean, of those that are there, with the names of the tests."""
     cells = [cell for each in report.cells.values() for cell in each.values() if cell.n]
-    notes = ["Mean over seeds ± half the width of its 95% t-interval (n runs); one run has no interval."]
+    notes = ["Mean over seeds ± half the width of its 95% t-interval (n seeds); one seed has no interval."]
+    if any(cell.n < cell.of for each in report.cells.values() for cell in each.values()):
+        notes.append("n = 1 of 3: the runs of the other seeds have failed or not ended, or lack the figure.")
     notes += ["Bold: the best mean of its column; ↓ lower is better, ↑ higher is better."]
     if any(cell.like_best for cell in cells):
         tests = " or ".join(sorted({pair.test for pair in report.pairs}, reverse=True))
-        notes.append(
-            f"{LIKE} cannot be told from the best at 5%: {tests}, Holm's correction over all pairs of a column."
-        )
-    if any(entry(cell).mark == UNTOLD for cell in cells):
-        notes.append(f"{UNTOLD} nothing tells whether it differs from the best: fewer than two runs of one of them.")
+        few = " on two shared seeds or more" if least(report) == 2 else ""
+        notes.append(f"{LIKE} not told from the best at 5%: {tests}{few}; {what_p_is(report)}.")
+    if any(cell.ahead > 0 for cell in cells):
+        notes.append(f"{LIKE} also where it is better than the best on the seeds that both have.")
+    if any(cell.untold for cell in cells):
+        notes.append(f"{UNTOLD} nothing tells whether it differs from the best: fewer than two seeds of one of them.")
     return notes
+
+
+def least(report: Report) -> int:
+    """The least number of shared seeds that a paired test had; 0 without any."""
+    return min((pair.n for pair in report.pairs if pair.n), default=0)
 
 
 def effects(report: Report) -> Table:
@@ -101,8 +109,8 @@ def effects(report: Report) -> Table:
             e.level,
             e.reference,
             titles[e.metric],
-            estimate(e.mean, e.half, e.n) or number(e.mean),
-            *(str(e.cells), p_value(e.p), p_value(e.holm)),
+            interval_of(e.mean, e.half, e.n),
+            *(f"{e.cells} of {e.of}" if e.cells < e.of else str(e.cells), p_value(e.p), p_value(e.holm)),
         ]
         for e in fewest(report.effects)
     ]
@@ -112,8 +120,8 @@ def effects(report: Report) -> Table:
         headings,
         rows,
         "Level minus reference, averaged over the settings of the other factors that both have, within each seed "
-        "first; ± half the width of the 95% t-interval over n seeds (not adjusted); p of Student's t, Holm's "
-        "correction over all effects of a figure.",
+        "first; ± half the width of the 95% t-interval over n seeds (not adjusted; unpaired: of independent runs); p "
+        "of Student's or Welch's t, Holm's correction over all effects of a figure.",
         *cut(len(report.effects)),
     )
 
@@ -137,8 +145,8 @@ def differences(report: Report) -> Table:
         f"Differences in {first[0].title}" if first else "Differences",
         ("a", "b", "a − b", "test", "p", "p (Holm)"),
         rows,
-        "± half the width of the 95% t-interval (not adjusted); n pairs of runs that share a seed; Welch's t where "
-        "fewer than two are shared; Holm's correction over all pairs of this figure.",
+        "± half the width of the 95% t-interval (not adjusted); n pairs that share a seed; Welch's t where few of "
+        "many are shared; Holm's correction over all pairs of this figure that can be compared.",
         *cut(len(own)),
     )
 
@@ -163,7 +171,7 @@ def costs(report: Report) -> Table:
     known = [key for run in report.runs for key in run.figures]
     keys = [key for key in COSTS if key in known]
     rows = []
-    for variant in report.variants:
+    for variant in (variant for variant in report.variants if variant.runs):
         values = [[v for run in variant.runs if isfinite(v := run.figures.get(key, nan))] for key in keys]
         means = [number(fmean(each)) if each else "" for each in values]
         rows.append([*of_variant(report, variant), *means, str(len(variant.runs))])

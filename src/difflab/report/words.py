@@ -2,6 +2,7 @@
 
 from math import floor, isfinite, log10
 
+from difflab.report.comparable import parts
 from difflab.report.factors import ABSENT
 from difflab.report.model import Report
 from difflab.runs.results import number
@@ -24,12 +25,17 @@ def rounded(value: float, half: float) -> tuple[str, str]:
     return f"{value:z,.{max(0, places)}f}", f"{half:,.{max(0, places)}f}"
 
 
-def estimate(mean: float, half: float, n: int) -> str:
-    """A mean as a table has it: half an interval wherever there is one, and always n; empty for none."""
+def estimate(mean: float, half: float, n: int, of: int = 0) -> str:
+    """A mean as a table has it: half an interval wherever there is one, and always n; empty for none.
+
+    Args:
+        of: how many there should be, told where there are fewer.
+    """
+    known = f"n = {n} of {of}" if n < of else f"n = {n}"
     if n == 0 or not isfinite(mean):
-        return ""
+        return known if n < of else ""
     value, error = rounded(mean, half)
-    return f"{value} ± {error} (n = {n})" if error else f"{value} (n = {n})"
+    return f"{value} ± {error} ({known})" if error else f"{value} ({known})"
 
 
 def ranged(mean: float, half: float) -> str:
@@ -53,6 +59,20 @@ def called(report: Report, variant: str) -> str:
     factor = next(iter(report.factors), "")
     is_level = len(report.factors) == 1 and variant in report.factors[factor]
     return f"{factor}={variant}" if is_level else variant
+
+
+def what_p_is(report: Report) -> str:
+    """What the p of a cell is, with the numbers of pairs that were adjusted together."""
+    families = {
+        sum(pair.metric == metric.key and pair.a in {variant.name for variant in own} for pair in report.pairs)
+        for metric in report.metrics
+        for own in parts(report.variants, metric).values()
+    } - {0}
+    many = " or ".join(f"{n:,}" for n in sorted(families))
+    over = "the only pair" if families <= {1} else f"all {many} pairs"
+    several = any(len(parts(report.variants, metric)) > 1 for metric in report.metrics)
+    each = ", for each data set and kind of features by itself" if several else ""
+    return f"p: of no difference to the best, Holm-adjusted over {over} of the column{each}"
 
 
 def p_is(p: float) -> str:

@@ -56,8 +56,8 @@ class Look:
 
 
 def plain(text: str) -> str:
-    """Text for plotly, which takes <b> for bold: its signs written as entities."""
-    return escape(text, quote=False)
+    """Text for plotly, which takes <b> for bold and $ for a formula: its signs written as entities."""
+    return escape(text, quote=False).replace("$", "&#36;")
 
 
 def brief(variant: Variant) -> str:

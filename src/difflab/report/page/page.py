@@ -24,7 +24,7 @@ from difflab.report.page.runs import details
 from difflab.report.page.samples import samples
 from difflab.report.page.variants import marks, rows
 from difflab.report.page.words import duration, key, number
-from difflab.report.words import shown
+from difflab.report.words import shown, what_p_is
 
 HERE = Path(__file__).parent
 SCRIPTS = ("theme", "libraries", "tables", "figures", "samples", "runs", "print", "start")
@@ -62,6 +62,7 @@ def html(report: Report) -> str:
         first=first_shown(report, look),
         rows=rows(report, look),
         marks=marks(report),
+        p_means=what_p_is(report),
         means=charts.means(report, look),
         differences=differences(report),
         charts={chart.name: chart for chart in single(report, look)},

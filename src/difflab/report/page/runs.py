@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from difflab.report.model import Report, Run
-from difflab.report.page.config_differences import Difference, differences, usual
+from difflab.report.page.config_differences import Difference, common, differences
 from difflab.report.page.pictures import Picture
 from difflab.report.page.provenance import command, commit, machine, packages
 from difflab.report.words import shown
@@ -12,7 +12,7 @@ from difflab.runs.results import number
 
 
 class Details(NamedTuple):
-    """A run, its levels, its figures as (key, value, standard error), and where its config is not the usual one."""
+    """A run, its levels, its figures as (key, value, standard error), and what else sets its config apart."""
 
     run: Run
     levels: tuple[str, ...]
@@ -28,15 +28,15 @@ class Details(NamedTuple):
 
 def details(report: Report, pictures: Mapping[str, Mapping[int, Picture]]) -> list[Details]:
     """Of all runs; the pictures are told by step."""
-    most = usual(report.runs)
-    levels = {run.name: variant.levels for variant in report.variants for run in variant.runs}
+    most = common(report.runs)
+    levels = {run.name: variant.levels for variant in report.variants for run in (*variant.runs, *variant.lost)}
     return [
         Details(
             run,
             tuple(shown(levels.get(run.name, run.settings).get(factor, "")) for factor in report.factors),
             tuple(run.figures.get(metric.key) for metric in report.metrics),
             tuple(figures(run)),
-            tuple(differences(run, most)),
+            tuple(differences(run, most, report.factors)),
             tuple(sorted(pictures.get(run.name, {}).items())),
             command(run) or "",
             commit(run) if run.environment else "",

@@ -15,7 +15,7 @@ class Figure(NamedTuple):
     """A cell as the page shows it.
 
     Attributes:
-        text: the mean with its interval and n; empty for none.
+        text: the mean with its interval and n, or what is missing; empty where there is nothing to tell.
         order: to sort by; empty for none.
         mark, words: beside it, and what that means.
         p: of no difference to the best; empty where there is none.
@@ -54,11 +54,14 @@ def rows(report: Report, looks: dict[str, Look]) -> list[Row]:
 
 def figure(cell: Cell | None) -> Figure:
     """What the page shows of a cell."""
-    if cell is None or cell.n == 0 or isnan(cell.mean):
+    if cell is None:
         return Figure("", "", "", "", "", "")
+    text = estimate(cell.mean, cell.half, cell.n, cell.of)
+    if cell.n == 0 or isnan(cell.mean):
+        return Figure(text, "", "", "", "", "")
     mark, words = mark_of(cell)
     error = f"{cell.stderr:.2g}" if isfinite(cell.stderr) else ""
-    return Figure(estimate(cell.mean, cell.half, cell.n), repr(cell.mean), mark, words, p_value(cell.p), error)
+    return Figure(text, repr(cell.mean), mark, words, p_value(cell.p), error)
 
 
 def mark_of(cell: Cell) -> tuple[str, str]:
@@ -66,8 +69,8 @@ def mark_of(cell: Cell) -> tuple[str, str]:
     if cell.best:
         return BEST, "best"
     if cell.like_best:
-        return LIKE, "like the best"
-    return (UNTOLD, "not compared") if isnan(cell.p) else ("", "")
+        return LIKE, "not told from the best"
+    return (UNTOLD, "not compared") if cell.untold else ("", "")
 
 
 def marks(report: Report) -> list[tuple[str, str, str]]:
@@ -78,10 +81,12 @@ def marks(report: Report) -> list[tuple[str, str, str]]:
 
 def meanings(report: Report) -> Iterator[tuple[str, str, str]]:
     """Of all marks."""
+    cells = [cell for each in report.cells.values() for cell in each.values()]
     tests = {"paired t": "paired t-test over shared seeds", "Welch's t": "Welch's t-test where seeds are not shared"}
     done = " and ".join(
         tests.get(test, test) for test in sorted({p.test for p in report.pairs if p.test}, reverse=True)
     )
     yield BEST, "best", "the best mean of the column"
-    yield LIKE, "like the best", f"not distinguishable from the best: {done}, Holm-adjusted over all pairs, p > 0.05"
+    ahead = ", or better than the best on the seeds that both have" if any(cell.ahead > 0 for cell in cells) else ""
+    yield LIKE, "not told from the best", f"p > 0.05 by the {done}{ahead}"
     yield UNTOLD, "not compared", "too few seeds to tell whether it differs from the best"

@@ -23,10 +23,10 @@ from difflab.report.page.words import number
 CALLS, LENGTH = "test/network_calls", "ema.length"
 HEIGHT = 420
 ALL = "*"  # no kind of evaluation is called so
-FILLS, WORDS = ("", "-open", "-open-dot"), ("open", "open with a dot")  # of the markers of each kind
-ERRORS = (
-    "Bars are 95% intervals over seeds (n in the hover text and the table); at n = 1 they are one Monte-Carlo standard "
-    "error, where that is known."
+SIZES, WORDS = (8, 12, 16), ("Small", "larger", "largest")  # of the markers of each kind
+BARS = (
+    "A marker is the mean over seeds, its bar the 95% interval over them; a hollow marker is a single seed, without a "
+    "bar. Lines join only points of the same seeds."
 )
 
 
@@ -61,7 +61,7 @@ def chart(
         for key, curves in parted(metric, found[metric.key], kinds)
     }
     rows = tuple(row for metric in metrics for curve in found[metric.key] for row in rows_of(metric, curve))
-    caption = f"{ERRORS} {filling(kinds)}".strip()
+    caption = f"{BARS} {sizes(kinds)}".strip()
     return Chart(name, title, caption, figures, tuple(choices), Table(("figure", "variant", x, "value", "n"), rows))
 
 
@@ -77,16 +77,13 @@ def parted(
         yield (metric.key, kind), [curve for curve in curves if curve.settings == kind]
 
 
-def filling(kinds: Sequence[str]) -> str:
+def sizes(kinds: Sequence[str]) -> str:
     """What markers tell apart."""
     if len(kinds) < 2:
         return ""
-    first, *others = ([kind for kind in kinds if kinds.index(kind) % len(FILLS) == i] for i in range(len(FILLS)))
-    told = [
-        f"Filled markers: {', '.join(first)}",
-        *(f"{w}: {', '.join(k)}" for w, k in zip(WORDS, others, strict=True) if k),
-    ]
-    return f"{'; '.join(told)}."
+    alike = [kinds[i :: len(SIZES)] for i in range(len(SIZES))]
+    named = [", ".join(kind or "–" for kind in own) for own in alike]
+    return f"{'; '.join(f'{word} markers: {own}' for word, own in zip(WORDS, named, strict=True) if own)}."
 
 
 def rows_of(metric: Metric, curve: Curve) -> Iterator[tuple[str, ...]]:
@@ -96,24 +93,39 @@ def rows_of(metric: Metric, curve: Curve) -> Iterator[tuple[str, ...]]:
 
 
 def words(point: Point) -> str:
-    """A value with its error bar, and what that is."""
-    return number(point.mean) + (f" ± {point.half:.2g} ({point.what})" if isfinite(point.half) else "")
+    """A value with its interval, or with the error within its only run."""
+    if isfinite(point.half):
+        return f"{number(point.mean)} ± {point.half:.2g} (95% interval over seeds)"
+    error = f" (Monte-Carlo standard error {point.error:.2g})" if isfinite(point.error) else ""
+    return f"{number(point.mean)}{error}"
 
 
 def panel(metric: Metric, x: str, curves: Sequence[Curve], looks: dict[str, Look], kinds: Sequence[str]) -> go.Figure:
     """A line for each curve."""
-    figure = go.Figure()
-    for curve in curves:
-        look = looks[curve.variant]
-        head = f"{look.label} {plain(curve.settings)}".strip()
-        text = [f"{head}<br>{number(p.x)}: {words(p)}, n = {p.n}" for p in curve.points]
-        trace = line(look, [p.x for p in curve.points], [p.mean for p in curve.points], text)
-        trace.marker.symbol = f"{look.symbol}{FILLS[kinds.index(curve.settings) % len(FILLS)]}"
-        trace.error_y = {"array": [p.half if isfinite(p.half) else 0 for p in curve.points], "thickness": 1.2}
-        figure.add_trace(trace)
+    figure = go.Figure([trace(curve, looks[curve.variant], kinds.index(curve.settings)) for curve in curves])
     xs = sorted({p.x for curve in curves for p in curve.points})
     ys = [p.mean for curve in curves for p in curve.points]
     ticks = {"tickvals": xs, "ticktext": [number(v) for v in xs]} if len(xs) <= 8 else {}
     layout = above(named(metric), HEIGHT, xaxis=axis(x, xs, 4, **ticks))
     figure.update_layout(layout, yaxis=axis(values=ys))
     return figure
+
+
+def trace(curve: Curve, look: Look, kind: int) -> go.Scatter:
+    """Points, joined where their seeds are the same."""
+    points = broken(curve.points)
+    head = f"{look.label} {plain(curve.settings)}".strip()
+    text = ["" if p is None else f"{head}<br>{number(p.x)}: {words(p)}, n = {p.n}" for p in points]
+    found = line(look, [p.x if p else None for p in points], [p.mean if p else None for p in points], text)
+    found.marker.size = SIZES[kind % len(SIZES)]
+    found.marker.symbol = [look.symbol if p is None or p.n > 1 else f"{look.symbol}-open" for p in points]
+    found.error_y = {"array": [p.half if p and isfinite(p.half) else None for p in points], "thickness": 1.2}
+    return found
+
+
+def broken(points: Sequence[Point]) -> list[Point | None]:
+    """Nothing between points of different seeds, where plotly draws no line."""
+    found: list[Point | None] = []
+    for before, point in zip((None, *points), points, strict=False):
+        found += [point] if before is None or before.seeds == point.seeds else [None, point]
+    return found

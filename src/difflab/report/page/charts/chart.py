@@ -12,7 +12,7 @@ from difflab.report.model import Metric
 from difflab.report.page.looks import Look
 from difflab.report.page.words import number
 
-Numbers = Sequence[float] | np.ndarray
+Numbers = Sequence[float | None] | np.ndarray
 FEW = 3  # decades of an axis up to which more than powers of ten are named
 INK = -1  # a colour of no variant: that of the text, paler
 JOIN = "|"  # between the values of several choices

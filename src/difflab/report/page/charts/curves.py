@@ -1,13 +1,16 @@
 """Figures along the training, each variant's mean over seeds within the band of its seeds."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 import plotly.graph_objects as go
 
-from difflab.report.model import Report, Variant
+from difflab.report.model import Report, Run, Variant
 from difflab.report.page.charts.chart import Chart, Choice, Table, above, axis, line, meta
+from difflab.report.page.charts.seeds import by_seed
 from difflab.report.page.looks import Look
+from difflab.report.page.provenance import varies
 from difflab.report.page.words import key, number
 
 POINTS, LEAST = 160, 30  # of a curve, more than which a plot of this size cannot show, and where there are very many
@@ -17,6 +20,8 @@ HEIGHT = 420
 WIDE = 6.0  # times the least value: the axis is logarithmic from there
 FIRST = ("train/loss", "val/loss", "val/bits_per_dim", "train/grad_norm")  # in the list of figures
 WITHIN = ("train/", "val/")  # names of figures that are curves
+LOSSES = ("train/loss", "val/loss")  # and parts of them
+BITS = "val/bits_per_dim"
 DETAILS = ("_stderr", "_calls", "_images", "_samples", "_draws")
 
 
@@ -25,6 +30,9 @@ def curves(report: Report, looks: dict[str, Look]) -> Chart | None:
     names = figures_of(report)
     if not names:
         return None
+    other = varies(report.factors, "loss")
+    if other and BITS in names:
+        names = [BITS, *(name for name in names if name != BITS)]
     points = min(POINTS, max(LEAST, ALL // (len(names) * len(report.variants))))
     return Chart(
         "curves",
@@ -32,7 +40,7 @@ def curves(report: Report, looks: dict[str, Look]) -> Chart | None:
         "Lines are means over the seeds of a variant; the band reaches from the least to the greatest of them. Long "
         f"curves are drawn at {points} points: there a line is the mean of the rows that fall to a point, and the band "
         "holds all of them.",
-        {name: panel(name, report.variants, looks, points) for name in names},
+        {name: panel(name, report.variants, looks, points, other) for name in names},
         (Choice("Figure", tuple((name, key(name)) for name in names)),),
         last(names, report.variants),
     )
@@ -48,13 +56,22 @@ def figures_of(report: Report) -> list[str]:
 
 def together(name: str, variant: Variant) -> tuple[list[int], np.ndarray]:
     """The steps that all seeds have (any of them has, where they share none), and the values [seeds, steps]."""
-    logged = [dict(zip(*run.curves[name], strict=True)) for run in variant.runs if name in run.curves]
+    logged = [mean_of(runs, name) for runs in by_seed(run for run in variant.runs if name in run.curves).values()]
     if not logged:
         return [], np.zeros((0, 0))
     steps = sorted(set.intersection(*map(set, logged))) or sorted(set.union(*map(set, logged)))
     values = np.array([[values.get(step, np.nan) for step in steps] for values in logged])
     kept = np.flatnonzero(np.isfinite(values).any(axis=0))
     return [steps[i] for i in kept], values[:, kept]
+
+
+def mean_of(runs: Sequence[Run], name: str) -> dict[int, float]:
+    """By step, the mean over runs of one seed."""
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        for step, value in zip(*run.curves[name], strict=True):
+            found.setdefault(step, []).append(value)
+    return {step: fmean(values) for step, values in found.items()}
 
 
 def thinned(steps: Sequence[int], values: np.ndarray, points: int) -> np.ndarray:
@@ -67,8 +84,8 @@ def thinned(steps: Sequence[int], values: np.ndarray, points: int) -> np.ndarray
     return np.vstack([mean, low, np.maximum.reduceat(np.nanmax(values, axis=0), starts)])
 
 
-def panel(name: str, variants: Sequence[Variant], looks: dict[str, Look], points: int) -> go.Figure:
-    """One figure: bands below, lines above."""
+def panel(name: str, variants: Sequence[Variant], looks: dict[str, Look], points: int, other: bool) -> go.Figure:
+    """One figure: bands below, lines above; `other` is whether variants have different kinds of loss."""
     bands, lines, drawn = [], [], []
     for variant in variants:
         steps, values = together(name, variant)
@@ -80,7 +97,8 @@ def panel(name: str, variants: Sequence[Variant], looks: dict[str, Look], points
             bands.append(band(look, x, low, high))
         lines.append(curve(look, x, mean, n))
         drawn += [low.min(), high.max()]
-    layout = above(key(name), HEIGHT, xaxis=axis("step"), yaxis=axis(values=drawn, ratio=WIDE))
+    scales = " (losses of different kinds have different scales)" if other and name.startswith(LOSSES) else ""
+    layout = above(f"{key(name)}{scales}", HEIGHT, xaxis=axis("step"), yaxis=axis(values=drawn, ratio=WIDE))
     return go.Figure([*bands, *lines], layout)
 
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from difflab.report.model import Effect, Metric, Report
 from difflab.report.page.charts.chart import INK, Chart, Choice, Table, above, axis, rounded
 from difflab.report.page.looks import LONGEST, plain
-from difflab.report.page.words import number
-from difflab.report.words import estimate, p_value, shown
+from difflab.report.tables import interval_of
+from difflab.report.words import p_value, shown
 
 ROW, EDGES = 34, 54  # pixels of an effect, and of the axis
 HEADINGS = ("figure", "factor", "level", "against", "difference, 95% interval over seeds", "settings", "p", "p (Holm)")
@@ -26,9 +26,10 @@ def effects(report: Report) -> Chart | None:
     return Chart(
         "effects",
         "Main effect of each factor: difference of a level from the reference level",
-        "A point is the mean difference between two levels of a factor over all settings of the other factors; the "
-        "bar is its 95% interval over seeds (none at n = 1). Where it crosses 0, the difference cannot be told "
-        "from none at that level, before any adjustment for several questions.",
+        "A point is the difference between two levels of a factor, averaged over the settings of the other factors "
+        "that have both levels, in the seeds used (how many of the settings is in the hover text and the table); the "
+        "bar is its 95% interval over seeds (none at n = 1). Where it crosses 0, the difference cannot be told from "
+        "none at 5%; intervals are not adjusted for several questions, p (Holm) is.",
         figures,
         (Choice("Figure", tuple((metric.key, metric.title) for metric, _ in shown)),),
         Table(HEADINGS, rows),
@@ -82,17 +83,23 @@ def cut(text: str) -> str:
 
 def difference(e: Effect) -> str:
     """Its size, with an interval where there is one."""
-    return estimate(e.mean, e.half, e.n) or number(e.mean)
+    return interval_of(e.mean, e.half, e.n)
+
+
+def settings(e: Effect) -> str:
+    """How many of those of the other factors have both levels."""
+    return f"{e.cells} of {e.of}" if e.cells < e.of else str(e.cells)
 
 
 def hover(e: Effect) -> str:
     """What is shown over an effect."""
     parts = [f"<b>{plain(e.factor)}: {plain(shown(e.level))} – {plain(shown(e.reference))}</b>", difference(e)]
     parts += [] if isnan(e.holm) else [f"p = {p_value(e.p)}, {p_value(e.holm)} by Holm"]
-    return "<br>".join([*parts, f"over {e.cells} settings of the other factors"])
+    where = f": {plain('; '.join(e.where))}" if e.cells < e.of else ""
+    return "<br>".join([*parts, f"over {settings(e)} setting{'s' * (settings(e) != '1')} of the other factors{where}"])
 
 
 def row(metric: Metric, e: Effect) -> tuple[str, ...]:
     """Of the table."""
     told = (metric.title, e.factor, shown(e.level), shown(e.reference), difference(e))
-    return (*told, number(e.cells), p_value(e.p), p_value(e.holm))
+    return (*told, settings(e), p_value(e.p), p_value(e.holm))

@@ -5,6 +5,7 @@ from math import isfinite, nan
 from statistics import fmean
 from typing import Any, NamedTuple, TypeGuard
 
+from difflab.report.cells import key_of
 from difflab.report.model import Report, Run, Variant
 from difflab.statistics import interval
 
@@ -12,14 +13,25 @@ Line = Mapping[str, Any]  # of evaluations.jsonl
 TARGET = "._target_"
 
 
+class Value(NamedTuple):
+    """Of an evaluation, with its Monte-Carlo standard error; nan where that is unknown."""
+
+    mean: float
+    error: float
+
+
 class Point(NamedTuple):
-    """A mean over runs, half of its error bar, what that is, and of how many runs."""
+    """A mean over seeds, and half its 95% interval; nan at n = 1, where the Monte-Carlo standard error may be known."""
 
     x: float
     mean: float
     half: float
-    what: str
-    n: int
+    error: float
+    seeds: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        return len(self.seeds)
 
 
 class Curve(NamedTuple):
@@ -44,7 +56,7 @@ def gathered(report: Report, x: Callable[[Line], Any], along: tuple[str, ...]) -
         for metric in report.metrics:
             points = values(variant, metric.key, x, parting)
             for settings in dict.fromkeys(settings for settings, _ in points):
-                curve = tuple(point(at, runs) for (own, at), runs in sorted(points.items()) if own == settings)
+                curve = tuple(point(at, each) for (own, at), each in sorted(points.items()) if own == settings)
                 if len(curve) > 1:
                     found.setdefault(metric.key, []).append(Curve(variant.name, settings, curve))
     return found
@@ -52,29 +64,35 @@ def gathered(report: Report, x: Callable[[Line], Any], along: tuple[str, ...]) -
 
 def values(
     variant: Variant, key: str, x: Callable[[Line], Any], parting: Sequence[str]
-) -> dict[tuple[str, float], dict[str, tuple[float, float]]]:
-    """By settings and x, by run, the value and its standard error; of evaluations that repeat the last one counts."""
-    found: dict[tuple[str, float], dict[str, tuple[float, float]]] = {}
+) -> dict[tuple[str, float], dict[str, Value]]:
+    """By settings and x, by seed, the mean of its runs; of evaluations of a run that repeat the last one counts."""
+    found: dict[tuple[str, float], dict[str, dict[str, Value]]] = {}
     for run, told in lines_of(variant.runs):
         at, value = x(told), told.get(key)
         if is_number(at) and is_number(value):
             own = flat(told.get("settings"))
             settings = " ".join(f"{field.removesuffix(TARGET)}={word(own.get(field))}" for field in parting)
             error = told.get(f"{key}_stderr", nan)
-            found.setdefault((settings, float(at)), {})[run.name] = (float(value), error if is_number(error) else nan)
-    return found
+            seeds = found.setdefault((settings, float(at)), {})
+            own_value = Value(float(value), float(error) if is_number(error) else nan)
+            seeds.setdefault(key_of(run), {})[run.name] = own_value
+    return {at: {seed: mean_of(list(runs.values())) for seed, runs in seeds.items()} for at, seeds in found.items()}
+
+
+def mean_of(runs: Sequence[Value]) -> Value:
+    """Over runs of one seed."""
+    return Value(fmean(value.mean for value in runs), fmean(value.error for value in runs))
 
 
 def lines_of(runs: Sequence[Run]) -> Iterator[tuple[Run, Line]]:
     return ((run, told) for run in runs for told in run.evaluations)
 
 
-def point(x: float, runs: Mapping[str, tuple[float, float]]) -> Point:
-    """The mean over runs, with its interval, or with the standard error of the only one."""
-    each = [value for value, _ in runs.values()]
-    if len(each) > 1:
-        return Point(x, fmean(each), interval(each), "95% interval over seeds", len(each))
-    return Point(x, each[0], next(iter(runs.values()))[1], "Monte-Carlo standard error", 1)
+def point(x: float, seeds: Mapping[str, Value]) -> Point:
+    """The mean over seeds with its interval, or the only one with its standard error."""
+    each = [value.mean for value in seeds.values()]
+    error = next(iter(seeds.values())).error if len(each) == 1 else nan
+    return Point(x, fmean(each), interval(each), error, tuple(sorted(seeds)))
 
 
 def varied(lines: Sequence[Line], along: tuple[str, ...]) -> list[str]:
