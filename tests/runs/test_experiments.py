@@ -130,7 +130,12 @@ SHORT = {
     "ncsn_digits": Short((*SCORED, "sampler.inner=2")),
 }
 BELOW = {"ncsnv2_digits", "slow_mixing"}  # with what they are about
-WITHOUT_STUDY = {"ablation_digits", "digits_long", "ncsn_fashion_mnist", "ncsnv2_fashion_mnist"}  # trained in tests/configs
+WITHOUT_STUDY = {
+    "ablation_digits",
+    "digits_long",
+    "ncsn_fashion_mnist",
+    "ncsnv2_fashion_mnist",
+}  # trained in tests/configs
 
 
 def numbers(folder: Path) -> dict[str, float]:
