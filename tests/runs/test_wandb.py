@@ -179,6 +179,7 @@ def test_a_sweep_is_a_group_of_runs_for_its_jobs(tmp_path):
     code, text = train(*typed, folder=tmp_path, prepare=OFFLINE)
     assert code == 0, text
     (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
+    assert f"W&B: kept offline; later: wandb sync {sweep}/*/wandb\n" in text
     ids = set()
     for seed in (0, 1, 2):
         (kept,) = parts(sweep / str(seed))
@@ -281,11 +282,12 @@ def test_a_server_that_never_answers_costs_seconds(tmp_path):
 
 def test_a_server_that_falls_silent_costs_no_step_and_is_waited_for_so_long(tmp_path):
     more = ("logger.patience=2", "trainer.max_steps=40", "trainer.log_every_n_steps=1")
-    with serving(falls=1) as server:
+    with serving(falls="UpsertBucket") as server:
         prepare = with_environment(**server.environment())
         code, text = train("logger=wandb", *more, folder=tmp_path, prepare=prepare)
         assert code == 0, text
-        assert server.codes == []
+        assert server.rows == server.codes == []
+    assert "tables and checkpoints are left out there" in text
     run = run_folder(tmp_path)
     (folder,) = (run / "wandb").glob("run-*")
     assert f"W&B: not all was uploaded in time; the rest: wandb sync --include-online {folder}\n" in text

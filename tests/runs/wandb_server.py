@@ -17,17 +17,18 @@ class Server(ThreadingHTTPServer):
     Attributes:
         rows: of the history that it was sent.
         codes: exit codes that it was sent.
-        silent: from now on it is.
-        falls: the number of rows after which it falls silent by itself.
+        silent: set from the moment on that it is.
+        falls: name of a request that it answers as its last.
+        deaf: name of a request that it does not answer.
     """
 
     daemon_threads = True
 
-    def __init__(self, silent: bool = False, falls: int | None = None) -> None:
+    def __init__(self, silent: bool = False, falls: str = "nothing", deaf: str = "nothing") -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.rows: list[dict[str, Any]] = []
         self.codes: list[int] = []
-        self.silent, self.falls = threading.Event(), falls
+        self.silent, self.falls, self.deaf = threading.Event(), falls, deaf
         if silent:
             self.silent.set()
 
@@ -48,8 +49,6 @@ class Server(ThreadingHTTPServer):
             history = body.get("files", {}).get("wandb-history.jsonl", {})
             self.rows += [json.loads(line) for line in history.get("content", [])]
             self.codes += [body["exitcode"]] if body.get("complete") else []
-            if self.falls is not None and len(self.rows) >= self.falls:
-                self.silent.set()
         if not path.startswith("/graphql"):
             return {}
         name, asked = body.get("operationName"), body.get("variables", {})
@@ -64,10 +63,14 @@ class Server(ThreadingHTTPServer):
             teams = {"edges": []}
             viewer = {"id": "V", "entity": "somebody", "username": "somebody", "email": "", "flags": "{}"}
             return {"data": {"viewer": viewer | {"teams": teams}}}
+        if name == "CreateArtifact":
+            artifact = {"id": "A", "digest": asked.get("digest"), "state": "COMMITTED", "aliases": []}
+            artifact |= {"artifactSequence": {"id": "S", "latestArtifact": None}}
+            return {"data": {"createArtifact": {"artifact": artifact}}}
         if name == "CreateRunFiles":
             files = [{"name": file, "uploadUrl": f"{self.url}/upload/{file}"} for file in asked["files"]]
             return {"data": {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}}
-        return {"data": {}}
+        return {"data": {"project": None}}  # which has no such artifact, or whatever it was
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -85,9 +88,11 @@ class Handler(BaseHTTPRequestHandler):
             body = json.loads(sent)
         except ValueError:
             body = {}
-        while self.server.silent.is_set():
+        while self.server.silent.is_set() or f"mutation {self.server.deaf} (".encode() in sent:
             time.sleep(1)
         text = json.dumps(self.server.answer(self.path, body)).encode()
+        if isinstance(body, dict) and body.get("operationName") == self.server.falls:
+            self.server.silent.set()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))

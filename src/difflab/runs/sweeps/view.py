@@ -110,6 +110,8 @@ class View:
             chosen = " ".join(self.settings(next(job for job in jobs if job.number == best)))
             self.say(f"best {self.objective}: {values[best]:.4g}, job {best}: {chosen}")
         self.say(f"sweep folder: {self.folder}")
+        if any(self.folder.glob("*/wandb/offline-run-*")):
+            self.say(f"W&B: kept offline; later: wandb sync {self.folder}/*/wandb")
 
 
 def first_clause(reason: str) -> str:

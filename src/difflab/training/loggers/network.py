@@ -4,7 +4,7 @@ import ssl
 from queue import Empty, SimpleQueue
 from threading import Thread
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import build_opener
 
 BARRED = (407, 502, 503, 504)  # what a proxy says in the place of a server that it does not reach or let through
 
@@ -25,7 +25,7 @@ def silence(url: str, seconds: float) -> str | None:
 
 def _asked(url: str, seconds: float) -> str | None:
     try:
-        with urlopen(url, timeout=seconds):
+        with build_opener().open(url, timeout=seconds):  # which looks for proxies anew
             return None
     except HTTPError as error:
         return f"HTTP {error.code}" if error.code in BARRED else None

@@ -12,9 +12,12 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from difflab.errors import ConfigError
 from difflab.training.checkpoint_files import link
+from difflab.training.loggers.network import silence
 from difflab.training.loggers.shows import Shows
 from difflab.training.loggers.summaries import best
-from difflab.training.loggers.wandb_begin import Wanted, begin
+from difflab.training.loggers.table import parsed
+from difflab.training.loggers.wandb_begin import QUICK, Wanted, begin, brief
+from difflab.training.loggers.wandb_end import finish
 
 log = logging.getLogger(__name__)
 MODES = ("online", "offline", "disabled")
@@ -29,20 +32,24 @@ class Wandb(Logger, Shows):
 
     Args:
         run: of W&B; None for nothing.
-        folder: whose FOLDER/wandb/rows keeps how many rows the parts of the run have told, for the next one.
+        folder: whose FOLDER/wandb/rows keeps how many rows the parts of the run have told, for the next one, and whose
+            metrics.csv has the figures of all parts.
         keeps: whether checkpoints become artifacts.
+        patience: seconds that the end may take.
         axis: what figures are drawn against.
     """
 
-    def __init__(self, run: Any, folder: Path, keeps: bool = False, axis: str = AXIS) -> None:
+    def __init__(self, run: Any, folder: Path, keeps: bool, patience: float, axis: str = AXIS) -> None:
         super().__init__()
+        self.patience = patience
         self.run, self.folder, self.keeps, self.axis = run, folder / "wandb", keeps, axis
         self.known: set[str] = set()
+        self.failed, self.cut = False, False
         self.counter = self.folder / "rows"
         self.rows = 0
         with suppress(OSError, ValueError):
             self.rows = int(self.counter.read_text())
-        self.ahead = self.rows > 0
+        self.ahead = self.resumed = self.rows > 0
         self.tell(self.begun)
 
     def begun(self, run: Any) -> None:
@@ -65,14 +72,28 @@ class Wandb(Logger, Shows):
         return self.run
 
     def tell(self, what: Callable[[Any], Any]) -> None:
-        """Do something with the run; where W&B cannot, that is told once, and nothing more is tried."""
+        """Do something with the run; the first time that W&B cannot, that is told."""
         if self.run is None:
             return
         try:
             what(self.run)
         except Exception as error:
-            log.warning("W&B: %s: %s; it is told nothing more of this run", type(error).__name__, error)
-            self.run = None
+            log.log(logging.INFO if self.failed else logging.WARNING, "W&B: %s", brief(error))
+            self.failed = True
+
+    def reachable(self) -> bool:
+        """Whether a table or a file can be told of: W&B first asks the server about it, and may wait for long.
+
+        Figures, pictures and histograms wait for nobody.
+        """
+        if self.run is None or self.run.offline:
+            return True
+        if not self.cut:
+            reason = silence(self.run.settings.base_url, QUICK)
+            self.cut = reason is not None
+            if self.cut:
+                log.warning("W&B: no answer (%s): tables and checkpoints are left out there", reason)
+        return not self.cut
 
     def row(self, values: Mapping[str, Any], step: int | None) -> None:
         """One row of its history."""
@@ -111,7 +132,8 @@ class Wandb(Logger, Shows):
         self.row({name: wandb.Histogram(np_histogram=pair)}, step)
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float | None]], step: int) -> None:
-        self.row({name: self.made(columns, rows)}, step)
+        if self.reachable():
+            self.row({name: self.made(columns, rows)}, step)
 
     def line(
         self,
@@ -125,8 +147,9 @@ class Wandb(Logger, Shows):
         """The table is NAME_table there, as W&B calls it; NAME is the plot."""
         import wandb
 
-        plot = wandb.plot.line(self.made(columns, rows), columns[0], columns[1], stroke=by, title=title)
-        self.row({name: plot}, step)
+        if self.reachable():
+            plot = wandb.plot.line(self.made(columns, rows), columns[0], columns[1], stroke=by, title=title)
+            self.row({name: plot}, step)
 
     @staticmethod
     def made(columns: Sequence[str], rows: Sequence[Sequence[str | float | None]]) -> Any:
@@ -146,21 +169,33 @@ class Wandb(Logger, Shows):
             artifact.add_file(str(own), name="model.ckpt", policy="immutable", skip_cache=True)
             run.log_artifact(artifact, aliases=list(aliases))
 
-        if self.keeps:
+        if self.keeps and self.reachable():
             self.tell(told)
+
+    def best_of_all(self) -> None:
+        """The best values among those of all parts of the run: this part of W&B knows its own alone."""
+        with suppress(OSError):
+            rows = parsed((self.folder.parent / "metrics.csv").read_text(errors="replace")).values()
+            for key in filter(best, {key for row in rows for key in row}):
+                which = best(key)
+                values = [float(row[key]) for row in rows if key in row]
+                value = min(values) if which == "min" else max(values)
+                self.tell(lambda run, k=key, w=which, v=value: run.summary.update({k: {w: v}}))
 
     def end(self, code: int) -> None:
         """The run has ended with this exit code; what is not uploaded in time is left on the disk."""
+        if self.resumed:
+            self.best_of_all()
         run, self.run = self.run, None
         if run is None:
             return
         try:
-            run.finish(exit_code=code)
+            finish(run, code, self.patience)
         except TimeoutError:
             where = run.settings.sync_dir
             print(f"W&B: not all was uploaded in time; the rest: wandb sync --include-online {where}", flush=True)
         except Exception as error:
-            log.warning("W&B: %s: %s", type(error).__name__, error)
+            log.warning("W&B: %s", brief(error))
 
 
 def wandb_logger(
@@ -197,7 +232,7 @@ def wandb_logger(
     if mode is not None and mode not in MODES:
         raise ConfigError(f"logger.mode: {mode}; allowed are {', '.join(MODES)}, or null to choose by itself")
     if getattr(rank_zero_only, "rank", 0) != 0:
-        return Wandb(None, folder)
+        return Wandb(None, folder, log_model, patience, axis)
     group = group or (None if "WANDB_RUN_GROUP" in os.environ else sweep)
     wanted = Wanted(folder, name, job_type, project, entity, group, notes, mode, tags, settings, code, patience)
-    return Wandb(begin(wanted), folder, log_model, axis)
+    return Wandb(begin(wanted), folder, log_model, patience, axis)

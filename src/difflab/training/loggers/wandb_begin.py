@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 from difflab.training.loggers.network import silence
@@ -64,13 +65,21 @@ def begin(wanted: Wanted) -> Any:
                 run = started(wanted, "online")
                 print(f"W&B: {run.url}", flush=True)
                 return run
-            except wandb.Error as error:
-                why = " ".join(str(error).split())[:200]
-                log.info("W&B: %s", error)
-    run = started(wanted, "offline")
+            except Exception as error:
+                why = brief(error)
+    try:
+        run = started(wanted, "offline")
+    except Exception as error:
+        log.warning("W&B: %s; it is told nothing of this run", brief(error))
+        return None
     kept = Path(run.settings.sync_dir).parent
     print(f"W&B: {why + ', so ' if why else ''}the run is kept offline; later: wandb sync {kept}", flush=True)
     return run
+
+
+def brief(error: Exception) -> str:
+    """What an error says, in one line of bearable length."""
+    return shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
 
 
 def unreachable(url: str) -> str | None:
@@ -81,7 +90,7 @@ def unreachable(url: str) -> str | None:
         if not wandb.login(prompt=False, verify=False):
             return "no API key"
     except wandb.Error as error:
-        return " ".join(str(error).split())
+        return brief(error)
     reason = silence(url, QUICK)
     return None if reason is None else f"{url} cannot be reached ({reason})"
 
