@@ -281,7 +281,7 @@ def test_a_server_that_never_answers_costs_seconds(tmp_path):
 
 
 def test_a_server_that_falls_silent_costs_no_step_and_is_waited_for_so_long(tmp_path):
-    more = ("logger.patience=2", "trainer.max_steps=40", "trainer.log_every_n_steps=1")
+    more = ("logger.patience=1", "trainer.max_steps=40", "trainer.log_every_n_steps=1")
     with serving(falls="UpsertBucket") as server:
         prepare = with_environment(**server.environment())
         code, text = train("logger=wandb", *more, folder=tmp_path, prepare=prepare)

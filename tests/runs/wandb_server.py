@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
 def serving(**options: Any) -> Iterator[Server]:
     """A server for as long as this lasts."""
     with Server(**options) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield server

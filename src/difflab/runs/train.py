@@ -36,6 +36,7 @@ from difflab.training.callbacks import Figures
 from difflab.training.loggers import TensorBoard, showing
 
 log = logging.getLogger(__name__)
+COST = ("model/parameters", "train/steps", "seconds/train", "seconds/looks")  # beside what is evaluated
 RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
 
 
@@ -199,8 +200,9 @@ def finish(
     folder.record({"settings": {section: config[section] for section in RECORDED}} | result)
     if store is not None:
         store.clear()
+    cost = {key: result[key] for key in COST if key in result}
     for logger in trainer.loggers:
-        logger.log_metrics(evaluation.figures, trainer.global_step)
+        logger.log_metrics(evaluation.figures | cost, trainer.global_step)
     step, shown = trainer.global_step, showing(trainer)
     grid = None
     for stem, draw in evaluation.pictures.items():

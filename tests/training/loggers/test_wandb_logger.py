@@ -24,6 +24,7 @@ def alone(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     kept = {"SILENT": "true", "ERROR_REPORTING": "false", "DATA_DIR": str(tmp_path / "staging")}
+    kept["CACHE_DIR"] = str(tmp_path / "cache")
     for name, value in kept.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
