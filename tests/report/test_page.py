@@ -258,6 +258,23 @@ def test_a_single_seed_is_hollow_without_a_bar_and_not_joined_to_others():
         assert list(trace.x)[-3:] == [50.0, None, 100.0]
 
 
+def test_the_run_s_own_evaluation_is_a_point_among_those_that_came_later():
+    run = made_run(Path(), 0, "linear", "simple", 0, pictures=False)
+    sampler = {"_target_": "difflab.samplers.DDIM", "eta": 0.0}
+
+    def told(steps, ema, **metrics):
+        settings = {"sampler": sampler | {"steps": steps}, "ema": ema, "metrics": {"draws": 5} | metrics}
+        return {"settings": settings, "test/network_calls": steps, "test/fd_classifier": 100.0 / steps}
+
+    own = told(50, {"decay": 0.999}, likelihood=True)
+    later = [told(steps, {"length": None}, likelihood=False) for steps in (5, 10)]
+    other = told(20, {"length": None}, draws=1)
+    report = compare([replace(run, evaluations=(own, *later, other))], (), ("here",))
+    chart = charts.network_calls(report, looks(report.variants, report.factors))
+    (trace,) = next(iter(chart.figures.values())).data
+    assert [x for x in trace.x if x is not None] == [5.0, 10.0, 50.0]
+
+
 def test_losses_of_different_kinds_are_not_compared_first(report):
     chart = charts.curves(report, looks(report.variants, report.factors))
     assert next(iter(chart.figures)) == "val/bits_per_dim"

@@ -16,11 +16,11 @@ from difflab.report.page.charts.chart import (
     line,
     named,
 )
-from difflab.report.page.charts.evaluations import Curve, Point, flat, gathered
+from difflab.report.page.charts.evaluations import LENGTH, Curve, Point, flat, gathered
 from difflab.report.page.looks import Look, plain
 from difflab.report.page.words import number
 
-CALLS, LENGTH = "test/network_calls", "ema.length"
+CALLS = "test/network_calls"
 HEIGHT = 420
 ALL = "*"  # no kind of evaluation is called so
 SIZES, WORDS = (8, 12, 16), ("Small", "larger", "largest")  # of the markers of each kind

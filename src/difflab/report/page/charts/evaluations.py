@@ -11,6 +11,8 @@ from difflab.statistics import interval
 
 Line = Mapping[str, Any]  # of evaluations.jsonl
 TARGET = "._target_"
+LENGTH = "ema.length"
+ASKED = tuple(f"metrics.{field}" for field in ("likelihood", "images", "pictures", "every", "budget"))
 
 
 class Value(NamedTuple):
@@ -70,7 +72,7 @@ def values(
     for run, told in lines_of(variant.runs):
         at, value = x(told), told.get(key)
         if is_number(at) and is_number(value):
-            own = flat(told.get("settings"))
+            own = settings_of(told)
             settings = " ".join(f"{field.removesuffix(TARGET)}={word(own.get(field))}" for field in parting)
             error = told.get(f"{key}_stderr", nan)
             seeds = found.setdefault((settings, float(at)), {})
@@ -97,7 +99,7 @@ def point(x: float, seeds: Mapping[str, Value]) -> Point:
 
 def varied(lines: Sequence[Line], along: tuple[str, ...]) -> list[str]:
     """As few settings as tell the evaluations of a variant apart, but for those along x; kinds before their fields."""
-    each = [flat(told.get("settings")) for told in lines if "settings" in told]
+    each = [settings_of(told) for told in lines if "settings" in told]
     fields = dict.fromkeys(field for settings in each for field in settings if field not in along)
     kept: list[str] = []
     for field in sorted(fields, key=lambda name: not name.endswith(TARGET)):
@@ -106,6 +108,17 @@ def varied(lines: Sequence[Line], along: tuple[str, ...]) -> list[str]:
             if len({tuple(word(settings.get(name)) for name in (*kept, field)) for settings in each}) > len(without):
                 kept.append(field)
     return kept
+
+
+def settings_of(told: Line) -> dict[str, Any]:
+    """How an evaluation was made, without what else was asked for in the same call; the run's own was of the average
+    that an evaluation takes where it says no length."""
+    own = flat(told.get("settings"))
+    return {
+        field: value
+        for field, value in own.items()
+        if field not in ASKED and not (field.startswith("ema.") and (field != LENGTH or value is None))
+    }
 
 
 def flat(settings: Any, under: str = "") -> dict[str, Any]:
