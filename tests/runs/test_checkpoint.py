@@ -4,6 +4,7 @@ import pickle
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -118,9 +119,13 @@ def truncate(path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """A byte in the middle of the file, far from the archive's directory."""
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :])
+    """A byte in the middle of the largest tensor: between tensors there is padding, which means nothing."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+    whole = bytearray(path.read_bytes())
+    name, extra = (int.from_bytes(whole[largest.header_offset + at :][:2], "little") for at in (26, 28))
+    whole[largest.header_offset + 30 + name + extra + largest.file_size // 2] ^= 1
+    path.write_bytes(whole)
 
 
 def infect(path: Path) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from difflab.runs.frame import Terminated, verdict
+from difflab.training.callbacks.stop import Stopped
+
 sys.path.insert(0, str(Path(__file__).parent))
 from children import (
     SIGINT,
@@ -287,3 +290,15 @@ def test_a_budget_of_time_is_the_whole_run_s(tmp_path):
     code, text = train(*timed, f"trainer.max_steps={more}", "checkpoints.every=50", folder=whole)
     assert code == 0, text
     assert_same_checkpoint(*(folder / "checkpoints" / "last.ckpt" for folder in (run, run_folder(whole))))
+
+
+@pytest.mark.parametrize("second", [Terminated, KeyboardInterrupt])
+def test_one_more_signal_while_a_training_ends_changes_nothing(second):
+    """Both of a terminal's Ctrl-C and the launcher's SIGTERM reach a worker."""
+    with pytest.raises(second) as ended:
+        try:
+            raise Stopped(SIGINT, "after step 20, which is saved")
+        finally:
+            raise second
+    assert verdict(ended.value) == (130, "stopped by SIGINT after step 20, which is saved")
+    assert verdict(Terminated()) == (143, "terminated")

@@ -45,11 +45,22 @@ def refusal(error: BaseException | None) -> ConfigError | None:
     return error
 
 
+def signalled(error: BaseException) -> BaseException:
+    """The error of a training that a signal has stopped, where one more signal has come while it ended."""
+    before: BaseException | None = error
+    while before is not None:
+        if hasattr(before, "signum"):
+            return before
+        before = before.__context__ if isinstance(before, Terminated | KeyboardInterrupt) else None
+    return error
+
+
 def verdict(error: BaseException) -> tuple[int, str]:
     """Exit code and reason of what ended a job."""
     refused = refusal(error)
     if refused is not None:
         return 2, str(refused)
+    error = signalled(error)
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return 130, "interrupted"
     if isinstance(error, Terminated):
