@@ -61,6 +61,8 @@ def test_command_runs_as_written(command, workplace):
     shorter = []
     if "experiment=ablation_digits" in words:
         shorter = ["trainer.max_steps=4", "metrics=none", "seed=0"]
+    elif "-m" in words:
+        shorter = ["metrics=none"]
     elif any(w.startswith("experiment=") for w in words):
         shorter = list(EXPERIMENT)
     elif words[0] == "scripts/study.py":
