@@ -87,14 +87,9 @@ def figure(run: Run, key: str) -> str | None:
 def settings(report: Report, runs: Sequence[Run]) -> list[Fact]:
     """Sampler, averages and whatever else bears on the figures."""
     seeds = own_seeds(runs)
-    found = [
-        fact(group, runs, partial(option, group=group, seeds=seeds), FACTOR * varies(report.factors, group))
-        for group in GROUPS
-    ]
-    found += [
-        fact(field, runs, partial(setting, field=field, seeds=seeds), FACTOR * varies(report.factors, field))
-        for field in FIELDS
-    ]
+    asked = [(group, partial(option, group=group, seeds=seeds)) for group in GROUPS]
+    asked += [(field, partial(setting, field=field, seeds=seeds)) for field in FIELDS]
+    found = [fact(name, runs, of, FACTOR * varies(report.factors, name)) for name, of in asked]
     found.append(trained(report, runs))
     return [each for each in found if each.values]
 

@@ -119,7 +119,11 @@ def trace(curve: Curve, look: Look, kind: int) -> go.Scatter:
     found = line(look, [p.x if p else None for p in points], [p.mean if p else None for p in points], text)
     found.marker.size = SIZES[kind % len(SIZES)]
     found.marker.symbol = [look.symbol if p is None or p.n > 1 else f"{look.symbol}-open" for p in points]
-    found.error_y = {"array": [p.half if p and isfinite(p.half) else None for p in points], "thickness": 1.2}
+    found.error_y = {
+        "array": [p.half if p and isfinite(p.half) else None for p in points],
+        "thickness": 1.2,
+        "width": 0,
+    }
     return found
 
 

@@ -1,6 +1,14 @@
 // Tables that are sorted by their headings, found in by text, and filtered by a column.
+// Numbers first, whichever way they are sorted: a row without a figure is neither best nor worst.
+const figures = {
+  "figure-pre": (value) => (value === "" ? NaN : Number(value)),
+  "figure-asc": (a, b) => isNaN(a) - isNaN(b) || a - b,
+  "figure-desc": (a, b) => isNaN(a) - isNaN(b) || b - a,
+};
+
 async function startTables() {
   const jQuery = await dataTables();
+  Object.assign(jQuery.fn.dataTable.ext.type.order, figures);
   const tables = {};
   for (const element of document.querySelectorAll("table.sortable")) {
     tables[element.id] = jQuery(element).DataTable({
@@ -8,6 +16,7 @@ async function startTables() {
       info: false,
       order: [],
       autoWidth: false,
+      columnDefs: [{ targets: "numeric", type: "figure" }],
       layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
     });
   }
