@@ -15,7 +15,7 @@ TEXTS = {
     "report.tex": latex.document,
     "report.json": as_json.document,
 }
-EXTRA = {"plotly", "itables", "statsmodels", "jinja2"}  # what the page needs beside the core
+EXTRA = {"plotly", "itables", "jinja2"}  # what the page needs beside the core
 
 
 def check(folder: Path) -> None:
