@@ -88,6 +88,7 @@ def test_the_server_knows_every_field(file):
     assert config.get("early_terminate", {"type": "hyperband"})["type"] == "hyperband"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_point_is_a_command_that_composes(file, agent, monkeypatch):
     monkeypatch.setattr(wandb_agent, "AgentProcess", Told)

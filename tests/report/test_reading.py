@@ -418,6 +418,7 @@ def test_no_file_however_broken_ends_the_report(whole, data):
     assert run.state in ("done", "unreadable") and run.done == (run.state == "done")
 
 
+@pytest.mark.slow
 def test_two_hundred_runs(tmp_path):
     factors = {"schedule": ["linear", "cosine"], "loss": ["simple", "vlb"]}
     sweep = make_sweep(tmp_path / "s", factors, seeds=range(50))

@@ -88,6 +88,7 @@ def test_without_being_asked_no_checkpoint_is_kept(tmp_path):
     assert not kept(tmp_path).artifacts
 
 
+@pytest.mark.slow
 def test_the_death_of_wandbs_process_costs_nothing_else(tmp_path, caplog):
     made = logger(tmp_path / "one")
     made.log_metrics({"val/loss": 1.0}, 1)
@@ -103,6 +104,7 @@ def test_the_death_of_wandbs_process_costs_nothing_else(tmp_path, caplog):
     assert (found.exit, found.scalars()) == (3, [(1, "val/loss", 2)])
 
 
+@pytest.mark.slow
 def test_files_that_no_server_takes_in_are_waited_for_so_long(tmp_path, monkeypatch, capsys):
     with serving(deaf="CreateArtifact") as server:
         for name, value in server.environment().items():
