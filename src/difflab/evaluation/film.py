@@ -5,7 +5,7 @@ from torch import Tensor
 
 from difflab.data import InMemory
 from difflab.evaluation.pictures import as_pictures, decoded
-from difflab.evaluation.trace import scaled, trace
+from difflab.evaluation.trace import shown
 from difflab.plots.frames import picture_frames, point_frames
 from difflab.prediction import Denoiser
 from difflab.samplers import Sampler
@@ -16,15 +16,12 @@ IMAGES, POINTS, FRAMES = 64, 500, 60  # at most
 def film(denoise: Denoiser, sampler: Sampler, data: InMemory, n: int, seed: int) -> UInt8[Tensor, "t c h w"]:
     """Grids of images, or points over held-out points, from noise to samples number 0 .. n-1 of the seed.
 
-    A state is shown as wide as the data at every noise level, so that noise neither fades nor leaves the picture.
-
     Raises:
         ConfigError: for samples that are not finite.
     """
     images = data.levels is not None
-    moments = trace(denoise, sampler, data.shape, min(n, IMAGES if images else POINTS), seed, FRAMES)
-    states = [scaled(moment, denoise, data.sigma_data) for moment in moments]
+    moments = shown(denoise, sampler, data, min(n, IMAGES if images else POINTS), seed, FRAMES)
     if images:
-        return picture_frames([as_pictures(state, data) for state in states])
+        return picture_frames([as_pictures(moment.x, data) for moment in moments])
     titles = ["t = 0   " if moment.t is None else f"t = {moment.t:.2f}" for moment in moments]
-    return point_frames([decoded(state, data) for state in states], titles, data.test.values[:2000])
+    return point_frames([decoded(moment.x, data) for moment in moments], titles, data.test.values[:2000])

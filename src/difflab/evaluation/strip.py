@@ -8,7 +8,7 @@ import torch
 
 from difflab.data import InMemory
 from difflab.evaluation.pictures import as_pictures, decoded
-from difflab.evaluation.trace import scaled, trace
+from difflab.evaluation.trace import shown
 from difflab.plots.strips import Strip, picture_strips, strips
 from difflab.prediction import Denoiser
 from difflab.samplers import Sampler
@@ -19,16 +19,13 @@ IMAGES, POINTS, COLUMNS = 6, 500, 9
 def strip(denoise: Denoiser, sampler: Sampler, data: InMemory, seed: int) -> Callable[[Path], None]:
     """What draws the first samples of a seed at times from 1 to 0 into a path; a row for each image.
 
-    A state is shown as wide as the data at every noise level, so that noise neither fades nor leaves the picture.
-
     Raises:
         ConfigError: for samples that are not finite.
     """
     images = data.levels is not None
-    moments = trace(denoise, sampler, data.shape, IMAGES if images else POINTS, seed, COLUMNS)
-    states = [scaled(moment, denoise, data.sigma_data) for moment in moments]
+    moments = shown(denoise, sampler, data, IMAGES if images else POINTS, seed, COLUMNS)
     titles = ["sample" if moment.t is None else f"t = {moment.t:.2f}" for moment in moments]
     if images:
-        columns = torch.stack([as_pictures(state, data) for state in states])
+        columns = torch.stack([as_pictures(moment.x, data) for moment in moments])
         return partial(picture_strips, [(f"{i}", columns[:, i].clone()) for i in range(IMAGES)], titles)
-    return partial(strips, [Strip("x_t", titles, [decoded(state, data).clone() for state in states])])
+    return partial(strips, [Strip("x_t", titles, [decoded(moment.x, data).clone() for moment in moments])])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from difflab.data import InMemory
 from difflab.prediction import Denoiser
 from difflab.process import expand
 from difflab.progress import Progress
@@ -44,6 +45,13 @@ def trace(
 
         sampler.sample(denoise, denoise.schedule, noise, watch, start)
     return moments
+
+
+def shown(denoise: Denoiser, sampler: Sampler, data: InMemory, n: int, seed: int, most: int) -> list[Moment]:
+    """The same for pictures: each state as wide as the data at every noise level, so that noise neither fades nor
+    leaves the picture."""
+    moments = trace(denoise, sampler, data.shape, n, seed, most)
+    return [Moment(moment.t, scaled(moment, denoise, data.sigma_data)) for moment in moments]
 
 
 def scaled(moment: Moment, denoise: Denoiser, sigma_data: float) -> Tensor:

@@ -3,6 +3,7 @@
 import csv
 from io import StringIO
 
+from difflab.report.contents import finite
 from difflab.report.made import command
 from difflab.report.model import Report
 
@@ -29,13 +30,4 @@ def document(report: Report) -> str:
 
 def cell(value: object) -> object:
     """A value that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and not is_number(value) else value
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and finite(value) is None else value
