@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.condition import Condition, Conditioning, Unconditional
 from difflab.process import expand
 from difflab.schedules import Marginal, Schedule
 
@@ -154,16 +155,25 @@ class Denoiser(nn.Module):
 
     Args:
         network: called as network(c_in x, c_noise); `network.c_noise(schedule, t)` is what it is told about time. It
-            returns F, or F and extra outputs as further channels.
+            returns F, or F and extra outputs as further channels. One that can be told a condition takes it as a third
+            argument, and without it answers as for `Condition()`.
         schedule: alpha and sigma.
         parameterisation: what the network's output means.
+        conditioning: what the network was trained to be told of an example.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule, parameterisation: Parameterisation) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        parameterisation: Parameterisation,
+        conditioning: Conditioning | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.schedule = schedule
         self.parameterisation = parameterisation
+        self.conditioning = conditioning or Unconditional()
         self.c_noise: Any = network.c_noise
 
     @property
@@ -178,7 +188,11 @@ class Denoiser(nn.Module):
         return any(p.requires_grad for p in self.parameters())
 
     def forward(
-        self, x: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], at: Marginal | None = None
+        self,
+        x: Float[Tensor, "batch *shape"],
+        t: Float[Tensor, " batch"],
+        at: Marginal | None = None,
+        condition: Condition | None = None,
     ) -> Prediction:
         """Predictions at the noisy images `x`, each with its own time.
 
@@ -186,10 +200,16 @@ class Denoiser(nn.Module):
             x: noisy images.
             t: their times, float64, in [t_min, 1].
             at: the schedule's marginal at t (one number for all where all times are one), for callers that have it.
+            condition: of each image, on their device; None where the network is told nothing.
         """
         at = self.schedule.marginal(t) if at is None else at
-        c_skip, c_out, c_in = self.parameterisation.row(at)
-        output = self.network(expand(c_in, x) * x, self.c_noise(self.schedule, t).to(x.device)).to(x.dtype)
+        told = () if condition is None else (condition,)
+        c_in, c_noise = self.parameterisation.row(at).c_in, self.c_noise(self.schedule, t).to(x.device)
+        return self.read(self.network(expand(c_in, x) * x, c_noise, *told).to(x.dtype), x, at)
+
+    def read(self, output: Tensor, x: Float[Tensor, "batch *shape"], at: Marginal) -> Prediction:
+        """What the network's output, with whatever comes beside F, says of x at these marginals."""
+        c_skip, c_out, _ = self.parameterisation.row(at)
         channels = x.shape[1]
         extra = output[:, channels:] if output.shape[1] > channels else None
         output = output[:, :channels]

@@ -1,12 +1,13 @@
 """Data sets, each with its shape, classes, levels, scaling, split and licence."""
 
+from difflab.data.augmentation import Augmentation
 from difflab.data.batches import Batch
 from difflab.data.checkerboard import Checkerboard
 from difflab.data.digits import Digits
 from difflab.data.gaussian_mixture import GaussianMixture
 from difflab.data.image_data import ImageData, Images
 from difflab.data.image_folder import ImageFolder
-from difflab.data.in_memory import InMemory
+from difflab.data.indexed import Indexed
 from difflab.data.largest_distance import largest_distance
 from difflab.data.noisy_curves import SwissRoll, TwoMoons
 from difflab.data.pinwheel import Pinwheel
@@ -17,6 +18,7 @@ from difflab.data.torchvision_sets import CIFAR10, MNIST, FashionMNIST
 __all__ = [
     "CIFAR10",
     "MNIST",
+    "Augmentation",
     "Batch",
     "Checkerboard",
     "Digits",
@@ -25,7 +27,7 @@ __all__ = [
     "ImageData",
     "ImageFolder",
     "Images",
-    "InMemory",
+    "Indexed",
     "Pinwheel",
     "Plain",
     "PointData",

@@ -22,12 +22,14 @@ class Batch(NamedTuple):
         step: number of the global batch since the start of training.
         first: index of this share's first example in the global batch.
         total: examples in the global batch.
+        labels: class numbers, int64 [n], or None for data without classes.
     """
 
     values: Tensor
     step: int
     first: int
     total: int
+    labels: Tensor | None = None
 
 
 class Share(NamedTuple):
@@ -65,8 +67,8 @@ class Order(Sampler[Share]):
 class Gather(Dataset[Batch]):
     """Whole batches from a tensor in memory, mirrored by coins that are a function of (seed, step, index)."""
 
-    def __init__(self, values: Tensor, flip_seed: int | None) -> None:
-        self.values, self.flip_seed = values, flip_seed
+    def __init__(self, values: Tensor, labels: Tensor | None, flip_seed: int | None) -> None:
+        self.values, self.labels, self.flip_seed = values, labels, flip_seed
 
     def __getitem__(self, share: Share) -> Batch:
         values = self.values[share.indices]
@@ -74,7 +76,8 @@ class Gather(Dataset[Batch]):
             coins = stream(self.flip_seed, "flip", share.step).random(share.total)[share.first :][: len(values)]
             mirrored = torch.from_numpy(coins < 0.5)
             values[mirrored] = values[mirrored].flip(-1)
-        return Batch(values, share.step, share.first, share.total)
+        labels = None if self.labels is None else self.labels[share.indices]
+        return Batch(values, share.step, share.first, share.total, labels)
 
 
 def outlast_signals(worker: int) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from difflab.data.in_memory import InMemory, Split
+from difflab.data.indexed import Indexed, Split
 from difflab.data.scaling import Scaling
 from difflab.errors import ConfigError
 
@@ -29,7 +29,7 @@ class Images(NamedTuple):
         return Images(self.pixels[where], None if self.labels is None else self.labels[where])
 
 
-class ImageData(InMemory[Images]):
+class ImageData(Indexed[Images]):
     """A data set of images held in memory as uint8.
 
     A subclass reads its files in `read`; this class splits and describes. The last `val_size` images of the training
@@ -41,7 +41,7 @@ class ImageData(InMemory[Images]):
 
     Args:
         root: folder of the files.
-        batch_size, val_size, workers, flip, seed: as in `InMemory`.
+        batch_size, val_size, workers, flip, seed: as in `Indexed`.
     """
 
     levels: int = 256

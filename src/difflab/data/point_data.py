@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from difflab.data.in_memory import InMemory, Split
+from difflab.data.indexed import Indexed, Split
 from difflab.data.scaling import Plain
 from difflab.errors import ConfigError
 from difflab.randomness import torch_seed
@@ -31,7 +31,7 @@ class Points(NamedTuple):
         return Points(self.points[where], None if self.labels is None else self.labels[where])
 
 
-class PointData(InMemory[Points]):
+class PointData(Indexed[Points]):
     """Independent draws of a law in the plane, for training, validation and test.
 
     A subclass draws in `exact`. Point i of a part is a function of (draw, part, i): more points begin with the same

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.evaluation.likelihood import Likelihood, Scores, Terms
 from difflab.evaluation.pictures import picture
 from difflab.evaluation.space import FeatureSpace
@@ -66,7 +66,7 @@ class Metrics(ABC):
         self.likelihood, self.pictures, self.every, self.budget = likelihood, pictures, every, budget
 
     @abstractmethod
-    def prepare(self, extractor: Extractor, data: InMemory, cache: Path, device: torch.device) -> FeatureSpace | None:
+    def prepare(self, extractor: Extractor, data: Indexed, cache: Path, device: torch.device) -> FeatureSpace | None:
         """Refuse before training what could not be computed after it, and get ready what all evaluations share.
 
         Raises:
@@ -77,7 +77,7 @@ class Metrics(ABC):
     def evaluate(
         self,
         denoise: Denoiser,
-        data: InMemory,
+        data: Indexed,
         likelihood: Likelihood,
         drawing: Drawing,
         space: FeatureSpace | None,
@@ -94,10 +94,10 @@ class Metrics(ABC):
         """
 
     @abstractmethod
-    def score(self, denoise: Denoiser, data: InMemory, likelihood: Likelihood, seed: int) -> Scores:
+    def score(self, denoise: Denoiser, data: Indexed, likelihood: Likelihood, seed: int) -> Scores:
         """Bits per dimension of the test part, where `likelihood` says that they are computed."""
 
-    def picture(self, samples: Tensor, data: InMemory) -> Callable[[Path], None]:
+    def picture(self, samples: Tensor, data: Indexed) -> Callable[[Path], None]:
         """What draws these samples into a path.
 
         Raises:

@@ -3,7 +3,7 @@
 from jaxtyping import UInt8
 from torch import Tensor
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.evaluation.pictures import as_pictures, decoded
 from difflab.evaluation.trace import shown
 from difflab.plots.frames import picture_frames, point_frames
@@ -13,7 +13,7 @@ from difflab.samplers import Sampler
 IMAGES, POINTS, FRAMES = 64, 500, 60  # at most
 
 
-def film(denoise: Denoiser, sampler: Sampler, data: InMemory, n: int, seed: int) -> UInt8[Tensor, "t c h w"]:
+def film(denoise: Denoiser, sampler: Sampler, data: Indexed, n: int, seed: int) -> UInt8[Tensor, "t c h w"]:
     """Grids of images, or points over held-out points, from noise to samples number 0 .. n-1 of the seed.
 
     Raises:

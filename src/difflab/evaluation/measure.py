@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.prediction import Denoiser, Prediction
 from difflab.process import Variance
 from difflab.randomness import normal, stream
@@ -15,7 +15,7 @@ EXAMPLES = 256
 
 
 @torch.inference_mode()
-def measure(holder: Any, denoise: Denoiser, data: InMemory) -> int:
+def measure(holder: Any, denoise: Denoiser, data: Indexed) -> int:
     """Let the variance of a sampler or of a likelihood measure the network on training examples, where it needs to.
 
     Returns:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from difflab.data import InMemory, Scaling
+from difflab.data import Indexed, Scaling
 from difflab.errors import ConfigError
 from difflab.plots import image_grid
 from difflab.plots.points import scatter
 
 
-def decoded(samples: Tensor, data: InMemory) -> Tensor:
+def decoded(samples: Tensor, data: Indexed) -> Tensor:
     """Samples as the data has its examples: levels, uint8, or points, float32.
 
     Raises:
@@ -26,7 +26,7 @@ def decoded(samples: Tensor, data: InMemory) -> Tensor:
         ) from error
 
 
-def as_pictures(samples: Tensor, data: InMemory) -> Tensor:
+def as_pictures(samples: Tensor, data: Indexed) -> Tensor:
     """Samples as 8-bit pictures: clamped, scaled, rounded, by the data's own scaling.
 
     Raises:
@@ -37,7 +37,7 @@ def as_pictures(samples: Tensor, data: InMemory) -> Tensor:
     return data.scaling.picture(decoded(samples, data))
 
 
-def picture(samples: Tensor, data: InMemory) -> Callable[[Path], None]:
+def picture(samples: Tensor, data: Indexed) -> Callable[[Path], None]:
     """What draws these samples into a path: a grid of images, or points beside as many of the test part at most.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from difflab.data import InMemory, PointData
+from difflab.data import Indexed, PointData
 from difflab.distributions import Mixture
 from difflab.errors import ConfigError
 from difflab.evaluation.densities import of_model, of_samples, stderr
@@ -75,10 +75,10 @@ class PointProtocol(Metrics):
         self.samples, self.directions, self.permutations, self.nll = samples, directions, permutations, nll
         self.flow = ProbabilityFlow(rtol, atol, None)
 
-    def prepare(self, extractor: Extractor, data: InMemory, cache: Path, device: torch.device) -> None:
+    def prepare(self, extractor: Extractor, data: Indexed, cache: Path, device: torch.device) -> None:
         self.check(data)
 
-    def check(self, data: InMemory) -> PointData:
+    def check(self, data: Indexed) -> PointData:
         """The data, where it has points.
 
         Raises:
@@ -89,13 +89,13 @@ class PointProtocol(Metrics):
             raise ConfigError(f"metrics: figures of points; allowed for data of {name} are default, full, none")
         return data
 
-    def score(self, denoise: Denoiser, data: InMemory, likelihood: Likelihood, seed: int) -> Scores:
+    def score(self, denoise: Denoiser, data: Indexed, likelihood: Likelihood, seed: int) -> Scores:
         raise ConfigError(f"likelihood: {type(data).__name__} has no levels, and so no bits per dimension")
 
     def evaluate(
         self,
         denoise: Denoiser,
-        data: InMemory,
+        data: Indexed,
         likelihood: Likelihood,
         drawing: Drawing,
         space: FeatureSpace | None,

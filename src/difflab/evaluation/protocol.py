@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from difflab.data import ImageData, InMemory
+from difflab.data import ImageData, Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation.distances import Counts, Distance, Memorisation, Names, Sets, described, neighbours
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
@@ -59,7 +59,7 @@ class Protocol(Metrics):
         """Samples in each draw, for so many features."""
         return (self.samples or min(len(data.test), max(MOST, 2 * dimension + 2))) if self.distances else 0
 
-    def prepare(self, extractor: Extractor, data: InMemory, cache: Path, device: torch.device) -> FeatureSpace | None:
+    def prepare(self, extractor: Extractor, data: Indexed, cache: Path, device: torch.device) -> FeatureSpace | None:
         if not isinstance(data, ImageData):
             if self.likelihood or self.distances:
                 name = type(data).__name__

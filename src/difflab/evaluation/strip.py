@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.evaluation.pictures import as_pictures, decoded
 from difflab.evaluation.trace import shown
 from difflab.plots.strips import Strip, picture_strips, strips
@@ -16,7 +16,7 @@ from difflab.samplers import Sampler
 IMAGES, POINTS, COLUMNS = 6, 500, 9
 
 
-def strip(denoise: Denoiser, sampler: Sampler, data: InMemory, seed: int) -> Callable[[Path], None]:
+def strip(denoise: Denoiser, sampler: Sampler, data: Indexed, seed: int) -> Callable[[Path], None]:
     """What draws the first samples of a seed at times from 1 to 0 into a path; a row for each image.
 
     Raises:

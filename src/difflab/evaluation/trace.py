@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.prediction import Denoiser
 from difflab.process import expand
 from difflab.progress import Progress
@@ -47,7 +47,7 @@ def trace(
     return moments
 
 
-def shown(denoise: Denoiser, sampler: Sampler, data: InMemory, n: int, seed: int, most: int) -> list[Moment]:
+def shown(denoise: Denoiser, sampler: Sampler, data: Indexed, n: int, seed: int, most: int) -> list[Moment]:
     """The same for pictures: each state as wide as the data at every noise level, so that noise neither fades nor
     leaves the picture."""
     moments = trace(denoise, sampler, data.shape, n, seed, most)

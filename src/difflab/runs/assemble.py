@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from difflab.data import InMemory
+from difflab.condition import Conditioning, Unconditional
+from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation import Drawing, Likelihood, Metrics, Store
 from difflab.features import Extractor
@@ -22,7 +23,7 @@ from difflab.schedules import Schedule
 class Parts:
     """A data set that has been read, and the denoiser, sampler and measures that fit it."""
 
-    data: InMemory
+    data: Indexed
     denoiser: Denoiser
     sampler: Sampler
     likelihood: Likelihood
@@ -43,7 +44,7 @@ def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:
     return build(warp, "warp", more, schedule=schedule, shape=shape) if warp.get("_target_") else schedule
 
 
-def denoiser_of(config: Mapping[str, Any], data: InMemory, outputs: int = 1) -> Denoiser:
+def denoiser_of(config: Mapping[str, Any], data: Indexed, outputs: int = 1) -> Denoiser:
     """The network of a config with its schedule and parameterisation.
 
     Args:
@@ -63,11 +64,47 @@ def denoiser_of(config: Mapping[str, Any], data: InMemory, outputs: int = 1) -> 
         if data.distribution is None:
             raise ConfigError("model: the law of this data is not known; allowed is data=gaussian_mixture, or oracle")
         offers["distribution"] = data.distribution
+    conditioning = conditioning_of(config, data)
+    offers |= told(config, data, conditioning)
     torch.manual_seed(config["seed"])  # the first weights are a function of the seed, whatever was drawn before
-    return Denoiser(build(config["model"], "model", more, **offers), schedule, parameterisation)
+    return Denoiser(build(config["model"], "model", more, **offers), schedule, parameterisation, conditioning)
 
 
-def untried_sampler(config: Mapping[str, Any], data: InMemory) -> Sampler:
+def conditioning_of(config: Mapping[str, Any], data: Indexed) -> Conditioning:
+    """What the network of a config is told of an example; runs of earlier versions are told nothing.
+
+    Raises:
+        ConfigError: for classes of data without any.
+    """
+    node = config.get("condition")
+    conditioning = build(node, "condition", list(config["targets"])) if node else Unconditional()
+    if conditioning.classes and not data.classes:
+        raise ConfigError(f"condition: classes; {type(data).__name__} has none here: allowed are none, or other data")
+    return conditioning
+
+
+def told(config: Mapping[str, Any], data: Indexed, conditioning: Conditioning) -> dict[str, Any]:
+    """The numbers that a network needs to know to be told a condition.
+
+    Raises:
+        ConfigError: for a network that cannot be told it.
+    """
+    augmentation = config.get("augmentation") or {}
+    numbers = {
+        "classes": data.classes if conditioning.classes else 0,
+        "told_channels": conditioning.channels(data.shape),
+        "told_numbers": build(augmentation, "augmentation").told if augmentation.get("_target_") else 0,
+    }
+    reasons = {"classes": "a class", "told_channels": "an image", "told_numbers": "how an image was augmented"}
+    for parameter, number in numbers.items():
+        if number and not wants(config["model"], "model", parameter, list(config["targets"])):
+            name = config["model"]["_target_"].rpartition(".")[2]
+            field = "augmentation" if parameter == "told_numbers" else "condition"
+            raise ConfigError(f"{field}: model {name} cannot be told {reasons[parameter]}; allowed is none")
+    return numbers
+
+
+def untried_sampler(config: Mapping[str, Any], data: Indexed) -> Sampler:
     """The sampler of a config; x0_hat is clipped to the range of the data where it has one."""
     node = dict(config["sampler"])
     if "clip" in node and not data.bounded:
@@ -76,7 +113,7 @@ def untried_sampler(config: Mapping[str, Any], data: InMemory) -> Sampler:
     return build(node, "sampler", list(config["targets"]), least_variance=least)
 
 
-def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: InMemory) -> Sampler:
+def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: Indexed) -> Sampler:
     """The sampler of a config, tried on the schedule.
 
     Raises:
@@ -91,7 +128,7 @@ def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: InMemory) ->
     return sampler
 
 
-def data_of(config: Mapping[str, Any]) -> InMemory:
+def data_of(config: Mapping[str, Any]) -> Indexed:
     """The data set of a config, read.
 
     Raises:
@@ -102,9 +139,7 @@ def data_of(config: Mapping[str, Any]) -> InMemory:
     return data
 
 
-def assemble(
-    config: Mapping[str, Any], trained: Mapping[str, Any] | None = None, data: InMemory | None = None
-) -> Parts:
+def assemble(config: Mapping[str, Any], trained: Mapping[str, Any] | None = None, data: Indexed | None = None) -> Parts:
     """Everything but what is only for training.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from difflab.data import InMemory, largest_distance
+from difflab.data import Indexed, largest_distance
 from difflab.errors import ConfigError
 from difflab.runs.assemble import schedule_of, untried_sampler
 from difflab.runs.folder import write_json
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def filled(
-    config: Mapping[str, Any], data: InMemory, cache: Path, overrides: Sequence[str], choices: Mapping[str, str]
+    config: Mapping[str, Any], data: Indexed, cache: Path, overrides: Sequence[str], choices: Mapping[str, str]
 ) -> dict[str, Any]:
     """The config with schedule.sigma_max and schedule.L, and step size and steps of sampler=langevin, as numbers.
 
@@ -89,7 +89,7 @@ def annealed(sampler: Sampler) -> bool:
     return isinstance(sampler, Langevin) and not isinstance(sampler, PlainLangevin)
 
 
-def distance(data: InMemory, cache: Path) -> float:
+def distance(data: Indexed, cache: Path) -> float:
     """The largest distance between two training examples in the model's numbers, computed once for each content."""
     path = cache / f"largest_distance-{data.fingerprint(data.train)}.json"
     cache.mkdir(parents=True, exist_ok=True)

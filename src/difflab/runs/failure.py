@@ -18,7 +18,7 @@ from difflab.runs.resume import as_override, key_of, override
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-    from difflab.data import InMemory
+    from difflab.data import Indexed
     from difflab.training.watchdog import Found
 
 ANOMALY = "trainer.detect_anomaly"
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
-def described(found: "Found", data: "InMemory", trainer: "Trainer", seed: int, folder: RunFolder) -> dict[str, Any]:
+def described(found: "Found", data: "Indexed", trainer: "Trainer", seed: int, folder: RunFolder) -> dict[str, Any]:
     """What failure.json holds; `streams` are the paths below a seed of the random streams that the step has opened."""
     streams = [stream for batch in found.batches for stream in batch["streams"]]
     module: Any = trainer.lightning_module
@@ -56,7 +56,7 @@ def described(found: "Found", data: "InMemory", trainer: "Trainer", seed: int, f
     }
 
 
-def examples(found: "Found", data: "InMemory") -> list[dict[str, Any]]:
+def examples(found: "Found", data: "Indexed") -> list[dict[str, Any]]:
     """The global batches of the step: training examples by their indices, in the same order their times and losses."""
     from difflab.data.batches import Order
 
@@ -69,7 +69,7 @@ def examples(found: "Found", data: "InMemory") -> list[dict[str, Any]]:
     return batches
 
 
-def of_data(found: "Found", data: "InMemory") -> list[str]:
+def of_data(found: "Found", data: "Indexed") -> list[str]:
     """The random streams of the order of the data and of mirroring."""
     numbers = [batch["number"] for batch in found.batches]
     epochs = dict.fromkeys(number // (len(data.train) // data.batch_size) for number in numbers)
@@ -91,7 +91,7 @@ def compact(content: dict[str, Any]) -> str:
 
 
 @contextmanager
-def told(folder: RunFolder, data: "InMemory", trainer: "Trainer", seed: int) -> Iterator[None]:
+def told(folder: RunFolder, data: "Indexed", trainer: "Trainer", seed: int) -> Iterator[None]:
     """A bad step within it leaves a failure.json, and its message says how to go there again."""
     from difflab.training import BadStep
 

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from difflab.data import ImageData, InMemory
+from difflab.data import ImageData, Indexed
 from difflab.data.torchvision_sets import TorchvisionSet
 from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Scores, Store, generate, measure
@@ -199,7 +199,7 @@ def average(
     return reconstruct(Snapshots(folder.path, ema["snapshot_every"]), length, content["global_step"], held)
 
 
-def data_at_hand(config: Mapping[str, Any]) -> InMemory:
+def data_at_hand(config: Mapping[str, Any]) -> Indexed:
     """The data of a run's config, read: downloads go below the working folder only.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.runs.assemble import assemble, data_of
 from difflab.runs.build import build
@@ -117,7 +117,7 @@ def settings(failure: Failure, anomaly: bool, targets: list[str]) -> dict[str, A
     return saved
 
 
-def culprits(found: Found, data: InMemory) -> Iterator[str]:
+def culprits(found: Found, data: Indexed) -> Iterator[str]:
     """A line for each example whose own loss is bad, or for the one of the largest loss where none is."""
     rows = [row for b in examples(found, data) for row in zip(b["indices"], b["times"], b["losses"], strict=True)]
     rows = [(index, t, float(loss)) for index, t, loss in rows]

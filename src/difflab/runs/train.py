@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace
 from difflab.plots import bound_terms
@@ -138,7 +138,7 @@ def diffusion(config: dict[str, Any], parts: Parts, watchdog: Watchdog) -> Diffu
     return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"], watchdog)
 
 
-def what_losses_ask(data: InMemory) -> dict[str, Any]:
+def what_losses_ask(data: Indexed) -> dict[str, Any]:
     """What a loss may want to know of the data."""
     return {
         "levels": data.levels,

@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment, SLURMEnvironment
 
-from difflab.data import InMemory
+from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.runs.assemble import Parts
 from difflab.runs.build import build
@@ -100,7 +100,7 @@ def chosen_loggers(
     return [build(config["logger"], "logger", config["targets"], **offers, **more)]
 
 
-def build_trainer(config: dict[str, Any], data: InMemory, callbacks: list[Callback], folder: RunFolder) -> Trainer:
+def build_trainer(config: dict[str, Any], data: Indexed, callbacks: list[Callback], folder: RunFolder) -> Trainer:
     """Lightning's Trainer, with what only this project knows filled in; its loggers write, and so come later.
 
     Raises:

@@ -1,6 +1,7 @@
 """The LightningModule: a denoiser, a loss, and the rule that draws times and noise."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -9,7 +10,9 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from difflab.data import Batch, Plain, Scaling
+from difflab.condition import NUMBERS, Unconditional
+from difflab.data import Augmentation, Batch, Plain, Scaling
+from difflab.guidance import Given, Recalled
 from difflab.losses import Loss, Noised
 from difflab.prediction import Denoiser
 from difflab.process import diffuse
@@ -35,6 +38,7 @@ class Diffusion(LightningModule):
         optim: the recipe of optimizer and learning rate.
         scaling: from levels to the numbers of the model.
         seed: of times, noise and dropout.
+        augmentation: of training images beside flips, of which the network is told; None for none.
         watchdog: is told of every step; one that only stops at what is no number where none is given.
     """
 
@@ -47,39 +51,60 @@ class Diffusion(LightningModule):
         scaling: Scaling | Plain,
         seed: int,
         watchdog: Watchdog | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.denoiser, self.loss, self.times = denoiser, loss, times
         self.optim, self.scaling, self.seed = optim, scaling, seed
+        self.augmentation = augmentation
         self.watchdog = Watchdog(bound=None, skip=0) if watchdog is None else watchdog
         self.last_checkpoint = "none yet"
         self.shards: Shards | None = None  # of a network that several processes share out
 
-    def noised(self, batch: Batch, purpose: str, times: Callable[[Tensor, Schedule], Drawn]) -> tuple[Noised, Drawn]:
-        """The batch at random times, and the times of the whole global batch; `purpose` names the random streams."""
+    def noised(
+        self, batch: Batch, purpose: str, times: Callable[[Tensor, Schedule], Drawn]
+    ) -> tuple[Denoiser, Noised, Drawn]:
+        """The denoiser told of this batch, the batch at random times, and the times of the whole global batch.
+
+        `purpose` names the random streams; of training images alone some are augmented, or not told of.
+        """
         self.streams = opened = [f"{purpose}/times/{batch.step}"]
         rows = slice(batch.first, batch.first + len(batch.values))
         uniform = torch.from_numpy(stream(self.seed, purpose, "times", batch.step).random(batch.total))
         x0 = self.scaling.encode(batch.values)
-        calls = count()
+        calls, training = count(), purpose == "train"
+
+        def coins(what: str, n: int) -> Tensor:
+            opened.append(f"{purpose}/{what}/{batch.step}")
+            return torch.from_numpy(stream(self.seed, purpose, what, batch.step).random((batch.total, n)))[rows]
 
         def numbers(what: str, *nth: int) -> Tensor:
             opened.append("/".join(map(str, (purpose, what, batch.step, *nth))))
             whole = normal(stream(self.seed, purpose, what, batch.step, *nth), (batch.total, *x0.shape[1:]))
             return whole[rows].to(x0.device)
 
+        augmented = None
+        if training and self.augmentation is not None:
+            x0, augmented = self.augmentation(x0, coins("augmentation", self.augmentation.numbers))
+        denoise, conditioning = self.denoiser, self.denoiser.conditioning
+        if augmented is not None or not isinstance(conditioning, Unconditional):
+            tell = conditioning.trained if training else conditioning.of
+            condition = tell(x0, batch.labels, coins("condition", NUMBERS))
+            denoise = Given(denoise, replace(condition, augment=augmented))
+        if training and getattr(self.denoiser.network, "self_condition", False):
+            denoise = Recalled(denoise, coins("recall", 1)[:, 0] < 0.5)
         eps = numbers("noise")
         drawn = times(uniform, self.denoiser.schedule)
         t = drawn.t[rows].to(x0.device)
         x_t = diffuse(self.denoiser.schedule, x0, eps, t)
-        return Noised(x0, eps, t, x_t, lambda: numbers("projection", next(calls))), drawn
+        return denoise, Noised(x0, eps, t, x_t, lambda: numbers("projection", next(calls))), drawn
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        noised, drawn = self.noised(batch, "train", self.times)
+        denoise, noised, drawn = self.noised(batch, "train", self.times)
         if any(m.p > 0 for m in self.dropouts()):
             torch.manual_seed(torch_seed(self.seed, "dropout", batch.step, self.global_rank))
             self.streams += [f"dropout/{batch.step}/{rank}" for rank in range(self.trainer.world_size)]
-        losses = self.loss(self.denoiser, noised, self.denoiser.schedule)
+        losses = self.loss(denoise, noised, self.denoiser.schedule)
         if isinstance(self.times, Observer):
             everywhere = self.all_gather(losses.detach())
             assert isinstance(everywhere, Tensor)
@@ -152,8 +177,8 @@ class Diffusion(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The training loss on held-out images, with the same noise each time and times spread evenly."""
-        noised, _ = self.noised(batch, "val", self.val_times)
-        losses = self.loss(self.denoiser, noised, self.denoiser.schedule)
+        denoise, noised, _ = self.noised(batch, "val", self.val_times)
+        losses = self.loss(denoise, noised, self.denoiser.schedule)
         self.val_sum += torch.stack([losses.double().sum(), losses.new_tensor(len(losses), dtype=torch.float64)])
 
     def on_validation_epoch_end(self) -> None:

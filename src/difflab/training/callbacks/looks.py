@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from difflab.data import ImageData, InMemory
+from difflab.data import ImageData, Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation import Drawing, Likelihood, Metrics, generate, measure
 from difflab.training.callbacks.figures import Figures
@@ -46,7 +46,7 @@ class Looks(Callback):
         ema: EMA,
         drawing: Drawing,
         likelihood: Likelihood,
-        data: InMemory,
+        data: Indexed,
         figures: Figures,
         images: int,
     ) -> None:

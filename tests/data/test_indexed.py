@@ -5,13 +5,13 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 
-from difflab.data import Images, InMemory, Scaling
+from difflab.data import Images, Indexed, Scaling
 from difflab.data.batches import Gather, Order, Share
-from difflab.data.in_memory import Split
+from difflab.data.indexed import Split
 from difflab.errors import ConfigError
 
 
-class Numbered(InMemory):
+class Numbered(Indexed):
     """40 images of 1x2x3 pixels; image i holds 6 numbers from 6 i on. The last `val_size` are held out."""
 
     levels, bounded, scaling = 256, True, Scaling(256)
@@ -79,14 +79,14 @@ def test_images_left_over_are_not_repeated_within_an_epoch():
 def test_flips_are_a_function_of_seed_step_and_index():
     pixels = torch.arange(64 * 6, dtype=torch.int16).view(64, 1, 2, 3)
     all_64 = list(range(64))
-    whole = Gather(pixels, 5)[Share(9, all_64, 0, 64)].values
+    whole = Gather(pixels, None, 5)[Share(9, all_64, 0, 64)].values
     mirrored = (whole != pixels).flatten(1).any(1)
     assert torch.equal(whole[mirrored], pixels[mirrored].flip(-1))
     assert 16 < mirrored.sum() < 48
     for first in range(0, 64, 16):
-        share = Gather(pixels, 5)[Share(9, all_64[first : first + 16], first, 64)].values
+        share = Gather(pixels, None, 5)[Share(9, all_64[first : first + 16], first, 64)].values
         assert torch.equal(share, whole[first : first + 16])
-    for other in (Gather(pixels, 6)[Share(9, all_64, 0, 64)], Gather(pixels, 5)[Share(8, all_64, 0, 64)]):
+    for other in (Gather(pixels, None, 6)[Share(9, all_64, 0, 64)], Gather(pixels, None, 5)[Share(8, all_64, 0, 64)]):
         assert not torch.equal(other.values, whole)
     assert torch.equal(pixels, torch.arange(64 * 6, dtype=torch.int16).view(64, 1, 2, 3))
 

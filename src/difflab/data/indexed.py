@@ -47,7 +47,7 @@ class Split(NamedTuple, Generic[P]):
     reference: P
 
 
-class InMemory(LightningDataModule, ABC, Generic[P]):
+class Indexed(LightningDataModule, ABC, Generic[P]):
     """A data set held in memory.
 
     Attributes:
@@ -134,7 +134,7 @@ class InMemory(LightningDataModule, ABC, Generic[P]):
             )
         done = trainer.global_step * trainer.accumulate_grad_batches
         order = Order(len(self.train), self.batch_size, self.seed, done, trainer.global_rank, trainer.world_size)
-        gather = Gather(self.train.values, self.seed if self.flip else None)
+        gather = Gather(self.train.values, self.train.labels, self.seed if self.flip else None)
         return DataLoader(
             gather, sampler=order, batch_size=None, num_workers=self.workers, worker_init_fn=outlast_signals
         )
@@ -158,4 +158,4 @@ class InMemory(LightningDataModule, ABC, Generic[P]):
             start, stop = held_out * b // batches, held_out * (b + 1) // batches
             first, last = (stop - start) * rank // ranks, (stop - start) * (rank + 1) // ranks
             shares.append(Share(b, list(range(start + first, start + last)), first, stop - start))
-        return DataLoader(Gather(self.val.values, None), sampler=shares, batch_size=None)
+        return DataLoader(Gather(self.val.values, self.val.labels, None), sampler=shares, batch_size=None)

@@ -1,0 +1,6 @@
+"""Denoiser -> Denoiser: told a condition, guided towards it, or with its own earlier estimate."""
+
+from difflab.guidance.given import Given, View
+from difflab.guidance.recalled import Recalled, Remembering
+
+__all__ = ["Given", "Recalled", "Remembering", "View"]

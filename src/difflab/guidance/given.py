@@ -1,0 +1,43 @@
+"""A denoiser that has been told the condition of each example: what losses, samplers and bounds call."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from difflab.condition import Condition
+from difflab.prediction import Denoiser, Prediction
+from difflab.schedules import Marginal
+
+
+class View(Denoiser):
+    """A denoiser that calls another one in its own way; it has no weights of its own.
+
+    Args:
+        denoise: the other one.
+    """
+
+    def __init__(self, denoise: Denoiser) -> None:
+        super().__init__(denoise.network, denoise.schedule, denoise.parameterisation, denoise.conditioning)
+        self.denoise = denoise
+
+
+class Given(View):
+    """denoise(x_t, t) for examples whose condition is known, a row for each.
+
+    Args:
+        denoise: which network.
+        condition: of all examples that it will be called with, in their order.
+    """
+
+    def __init__(self, denoise: Denoiser, condition: Condition) -> None:
+        super().__init__(denoise)
+        self.condition = condition
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch *shape"],
+        t: Float[Tensor, " batch"],
+        at: Marginal | None = None,
+        condition: Condition | None = None,
+    ) -> Prediction:
+        """The prediction under the condition that was given; another one may be said for this call."""
+        return self.denoise(x, t, at, self.condition if condition is None else condition)
