@@ -7,6 +7,7 @@ import torch
 from difflab.data import Images
 from difflab.data.scaling import Scaling
 from difflab.errors import ConfigError
+from difflab.evaluation.examples import Examples
 from difflab.evaluation.likelihood import Continuous, Likelihood, bins
 from difflab.likelihood import Bound, Discretised, Exact, Gaussian, Stratified
 from difflab.models import MLP, StepIndex
@@ -66,7 +67,7 @@ def test_stratified_agrees_with_exact_within_three_standard_errors_over_20_seeds
         found = []
         for seed in range(seeds):
             scorer = chosen.scorer(network, 11, seed)
-            sums = scorer.score(x0, "test", scorer.plan(data.scaling.encode(data.val.pixels)))
+            sums = scorer.score(Examples(x0), "test", scorer.plan(Examples(data.scaling.encode(data.val.pixels))))
             found.append([sums.mean(i) for i in range(len(kinds))])
         means[name] = torch.tensor(found, dtype=torch.float64)
     few, every = means["few"], means["all"]
@@ -107,11 +108,11 @@ def test_the_decoder_is_that_of_the_choice(network, data):
 
 def test_of_any_images_is_mean_and_error(network, data):
     x0 = data.scaling.encode(data.test.pixels)
-    mean, error = STRATIFIED.of(network, data, x0, 0)
+    mean, error = STRATIFIED.of(network, data, Examples(x0), 0)
     scorer = STRATIFIED.scorer(network, 11, 0)
-    sums = scorer.score(x0, "x", scorer.plan(data.scaling.encode(data.val.pixels)))
+    sums = scorer.score(Examples(x0), "x", scorer.plan(Examples(data.scaling.encode(data.val.pixels))))
     assert (mean, error) == (sums.mean(), sums.image_stderr())
-    assert STRATIFIED.of(network, data, x0[:1], 0)[1] > 0
+    assert STRATIFIED.of(network, data, Examples(x0[:1]), 0)[1] > 0
 
 
 @pytest.mark.parametrize("calls", [8, 9, 40, 300, 2000])
@@ -122,7 +123,7 @@ def test_quick_stays_within_its_calls_and_off_the_test_images(network, data, cal
         seen.append(len(x))
         return network(x, t)
 
-    counted.schedule, counted.device = network.schedule, network.device
+    counted.schedule, counted.device, counted.conditioning = network.schedule, network.device, network.conditioning
     held_out = SimpleNamespace(levels=11, scaling=data.scaling, val=data.val)
     found = EXACT.quick(counted, held_out, calls, 0)
     assert sum(seen) <= calls
@@ -135,7 +136,7 @@ def test_quick_stays_within_its_calls_and_off_the_test_images(network, data, cal
 def test_quick_is_unbiased(network, data):
     x0 = data.scaling.encode(data.val.pixels)
     scorers = [EXACT.scorer(network, 11, seed) for seed in range(4)]
-    exact = torch.tensor([s.score(x0, "val", s.plan(x0)).mean() for s in scorers])
+    exact = torch.tensor([s.score(Examples(x0), "val", s.plan(Examples(x0))).mean() for s in scorers])
     found = [EXACT.quick(network, data, 600, seed) for seed in range(20)]
     means = torch.tensor([f["bits_per_dim"] for f in found])
     reported = (sum(f["bits_per_dim_stderr"] ** 2 for f in found) / 20) ** 0.5

@@ -16,6 +16,7 @@ from difflab.data import Images
 from difflab.data.scaling import Scaling
 from difflab.errors import ConfigError
 from difflab.evaluation import Ode
+from difflab.evaluation.examples import Examples
 from difflab.evaluation.ode import Dequantised, Noised, time_of
 from difflab.evaluation.truncation import Truncation
 from difflab.likelihood import Stratified, discretised_nats
@@ -70,14 +71,14 @@ def test_each_draw_has_the_density_at_the_dequantised_point(denoise, levels):
     seen = []
 
     class Watched(Dequantised):
-        def __call__(self, x0, streams):
-            start = super().__call__(x0, streams)
-            alpha = self.schedule.marginal(torch.tensor(start.t).double()).alpha
+        def __call__(self, denoise, x0, streams):
+            start = super().__call__(denoise, x0, streams)
+            alpha = denoise.schedule.marginal(torch.tensor(start.t).double()).alpha
             seen.append(start.x / alpha)
             return start
 
-    start = Watched(denoise, levels)
-    solved = ode(probes=None).solve(denoise, x0, "test", 0, start)
+    start = Watched(levels)
+    solved = ode(probes=None).solve(denoise, Examples(x0), "test", 0, start)
     points = torch.cat(seen).view(2, 8, *SHAPE)
     wanted = torch.stack([exact_bits(denoise, y, levels) for y in points], 1)
     torch.testing.assert_close(solved.bits, wanted, rtol=0, atol=4e-3)
@@ -90,7 +91,7 @@ def test_it_bounds_the_bits_of_the_levels_and_reaches_them_where_they_are_fine(d
     for levels, slack in ((5, None), (256, 0.005)):
         x0 = Scaling(levels).encode(pictures(levels, 20))
         inner = x0.abs().amax((1, 2, 3)) < 1  # outermost bins are open
-        found = ode(probes=None, draws=4, batch=64).solve(denoise, x0[inner], "test", 0, Dequantised(denoise, levels))
+        found = ode(probes=None, draws=4, batch=64).solve(denoise, Examples(x0[inner]), "test", 0, Dequantised(levels))
         exact = discretised_nats(x0[inner], torch.zeros_like(x0[inner]), torch.tensor(STD).double(), levels)
         gap = found.mean() - float(exact.mean()) / math.log(2)
         assert gap > -0.001 - 4 * found.stderr()  # the solver's own error beside that of the draws
@@ -108,8 +109,8 @@ def test_the_end_of_a_truncation_is_a_bound_too(denoise):
     posterior = float(STD * sigma / (alpha**2 * STD**2 + sigma**2).sqrt())
     gaps = []
     for factor in (0.6, 1.0, 1.6):
-        start = Noised(denoise, bound, Truncation(k, factor * posterior))
-        found = ode(probes=None, draws=4, batch=64).solve(denoise, x0, "test", 0, start)
+        start = Noised(bound, Truncation(k, factor * posterior))
+        found = ode(probes=None, draws=4, batch=64).solve(denoise, Examples(x0), "test", 0, start)
         gaps.append(found.mean() - exact)
     assert abs(gaps[1]) < 0.003
     assert min(gaps[0], gaps[2]) > 0.05
@@ -118,9 +119,9 @@ def test_the_end_of_a_truncation_is_a_bound_too(denoise):
 @pytest.mark.slow
 def test_the_reported_errors_are_the_spread_over_seeds(denoise):
     chosen, x0 = ode(batch=12, rtol=1e-2, atol=1e-2), Scaling(17).encode(pictures(17, 12))
-    end = Noised(denoise, chosen.bound(denoise, 17), Truncation(20, 0.1))
-    for start in (Dequantised(denoise, 17), end):
-        found = [chosen.solve(denoise, x0, "test", seed, start) for seed in range(16)]
+    end = Noised(chosen.bound(denoise, 17), Truncation(20, 0.1))
+    for start in (Dequantised(17), end):
+        found = [chosen.solve(denoise, Examples(x0), "test", seed, start) for seed in range(16)]
         reported = (sum(solved.stderr() ** 2 for solved in found) / len(found)) ** 0.5
         spread = float(torch.tensor([solved.mean() for solved in found]).std())
         assert spread == pytest.approx(reported, rel=0.5)  # 16 seeds know it to 18%
@@ -131,7 +132,7 @@ def test_figures_are_those_of_the_first_images(denoise):
     scores = chosen.figures(denoise, data, 7, 0)
     assert scores.terms == {}
     x0 = data.scaling.encode(data.test.pixels[:5])
-    whole = chosen.solve(denoise, x0, "test", 0, Dequantised(denoise, 17))
+    whole = chosen.solve(denoise, Examples(x0), "test", 0, Dequantised(17))
     figures = scores.figures
     assert (figures["bits_per_dim"], figures["bits_per_dim_stderr"]) == (whole.mean(), whole.stderr())
     assert figures["bits_per_dim_images"] == 5
@@ -149,11 +150,11 @@ def test_the_probes_are_in_the_error():
     schedule = option("schedule", "vp", "schedule.beta_max=30")
     denoise = Denoiser(Oracle(Mixture([1.0], torch.zeros(1, *SHAPE), [covariance]), V()), schedule, V())
     x0 = torch.zeros(6, *SHAPE)
-    start = Dequantised(denoise, 10**6)
-    exact = ode(probes=None, rtol=1e-3, atol=1e-3).solve(denoise, x0, "test", 0, start)
+    start = Dequantised(10**6)
+    exact = ode(probes=None, rtol=1e-3, atol=1e-3).solve(denoise, Examples(x0), "test", 0, start)
     assert exact.stderr() < 2e-3
-    few = ode(draws=8, rtol=1e-3, atol=1e-3).solve(denoise, x0, "test", 0, start)
-    many = ode(draws=8, probes=4, rtol=1e-3, atol=1e-3).solve(denoise, x0, "test", 0, start)
+    few = ode(draws=8, rtol=1e-3, atol=1e-3).solve(denoise, Examples(x0), "test", 0, start)
+    many = ode(draws=8, probes=4, rtol=1e-3, atol=1e-3).solve(denoise, Examples(x0), "test", 0, start)
     assert few.stderr() > 0.01
     assert many.stderr() == pytest.approx(few.stderr() / 2, rel=0.5)
     for solved in (few, many):
@@ -163,27 +164,32 @@ def test_the_probes_are_in_the_error():
 @pytest.mark.slow
 def test_the_random_numbers_of_an_image_are_its_own(denoise):
     x0 = Scaling(17).encode(pictures(17, 12))
-    start = Dequantised(denoise, 17)
-    whole = ode().solve(denoise, x0, "test", 0, start)
-    for other in (ode(batch=5).solve(denoise, x0, "test", 0, start), ode().solve(denoise, x0[:9], "test", 0, start)):
+    start = Dequantised(17)
+    whole = ode().solve(denoise, Examples(x0), "test", 0, start)
+    for other in (
+        ode(batch=5).solve(denoise, Examples(x0), "test", 0, start),
+        ode().solve(denoise, Examples(x0[:9]), "test", 0, start),
+    ):
         torch.testing.assert_close(other.bits, whole.bits[: len(other.bits)], rtol=0, atol=1e-3)
     assert not torch.isclose(whole.bits[:, 0], whole.bits[:, 1]).any()
     for split, seed in (("val", 0), ("test", 1)):
-        assert not torch.isclose(ode().solve(denoise, x0, split, seed, start).bits, whole.bits, atol=1e-3).all()
+        assert not torch.isclose(
+            ode().solve(denoise, Examples(x0), split, seed, start).bits, whole.bits, atol=1e-3
+        ).all()
 
 
 @pytest.mark.slow
 def test_of_any_images(denoise):
     data, x0 = data_of(17, 4), Scaling(17).encode(pictures(17, 12))
-    mean, error = ode().of(denoise, data, x0, 0)
-    solved = ode().solve(denoise, x0, "x", 0, Dequantised(denoise, 17))
+    mean, error = ode().of(denoise, data, Examples(x0), 0)
+    solved = ode().solve(denoise, Examples(x0), "x", 0, Dequantised(17))
     assert mean == solved.mean()
     assert error == pytest.approx((float(solved.bits.mean(1).var()) / 12) ** 0.5)
-    assert ode().of(denoise, data, x0[:1], 0)[1] == pytest.approx(solved_alone(denoise, x0[:1]))
+    assert ode().of(denoise, data, Examples(x0[:1]), 0)[1] == pytest.approx(solved_alone(denoise, x0[:1]))
 
 
 def solved_alone(denoise, x0):
-    return ode().solve(denoise, x0, "x", 0, Dequantised(denoise, 17)).stderr()
+    return ode().solve(denoise, Examples(x0), "x", 0, Dequantised(17)).stderr()
 
 
 @pytest.mark.parametrize("name", options("likelihood"))

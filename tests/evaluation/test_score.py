@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from difflab.evaluation import Scorer
+from difflab.evaluation.examples import Examples
 from difflab.evaluation.score import GROUP, Plan
 from difflab.likelihood import Bound, Exact, Stratified
 from difflab.prediction import X0, Denoiser, Eps
@@ -38,7 +39,7 @@ def scorer(denoise, estimate, seed=0, batch=64):
 
 def score(denoise, estimate, images, split="test", beyond=0, **more):
     s = scorer(denoise, estimate, **more)
-    return s.score(images, split, s.plan(images[:8]), beyond)
+    return s.score(Examples(images), split, s.plan(Examples(images[:8])), beyond)
 
 
 def terms(bound, x0, x0_hat):
@@ -76,7 +77,9 @@ def test_the_terms_of_the_exact_denoiser_have_their_expectation(schedule):
     mean, std = 0.2, 0.4
     images = (torch.randn(1500, 1, 4, 4, generator=torch.Generator().manual_seed(1)) * std + mean).clamp(-1, 1)
     denoise = gaussian_denoiser(schedule, mean, std)
-    sums = Scorer(denoise, Exact(), [Bound(schedule, Posterior(), False, 17)], 0, 5000).score(images, "test", uniform())
+    sums = Scorer(denoise, Exact(), [Bound(schedule, Posterior(), False, 17)], 0, 5000).score(
+        Examples(images), "test", uniform()
+    )
     k = torch.arange(2, T + 1, dtype=torch.float64)
     at, before = schedule.marginal(k / T), schedule.marginal((k - 1) / T)
     gain = at.alpha * std**2 / (at.alpha**2 * std**2 + at.sigma**2)
@@ -115,14 +118,17 @@ def noisy(schedule):
 def test_the_noise_of_image_i_is_its_own(noisy, images, estimate):
     """A function of (seed, split, i): neither of the batch nor of the other images."""
     s = scorer(noisy, estimate)
-    plan = s.plan(images[:8])
-    whole = s.score(images, "test", plan)
-    torch.testing.assert_close(s.score(images[:7], "test", plan).totals, whole.totals[:, :7])
+    plan = s.plan(Examples(images[:8]))
+    whole = s.score(Examples(images), "test", plan)
+    torch.testing.assert_close(s.score(Examples(images[:7]), "test", plan).totals, whole.totals[:, :7])
     for batch in (9, 1000):
-        other = scorer(noisy, estimate, batch=batch).score(images, "test", plan)
+        other = scorer(noisy, estimate, batch=batch).score(Examples(images), "test", plan)
         torch.testing.assert_close(other.totals, whole.totals, rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(other.by_step, whole.by_step, rtol=1e-5, atol=1e-7)
-    for changed in (s.score(images, "val", plan), scorer(noisy, estimate, seed=1).score(images, "test", plan)):
+    for changed in (
+        s.score(Examples(images), "val", plan),
+        scorer(noisy, estimate, seed=1).score(Examples(images), "test", plan),
+    ):
         assert not torch.isclose(changed.totals, whole.totals).any()
 
 
@@ -131,11 +137,11 @@ def test_the_density_follows_the_terms(constant, images):
     each = terms(s.bounds[0], images[:8], constant.network(images[:1], None))
     pilot = STRATIFIED.pilot(T)
     expected = STRATIFIED.density(T, each[:, pilot - 1].square().mean(0))
-    plan = s.plan(images[:8])
+    plan = s.plan(Examples(images[:8]))
     torch.testing.assert_close(plan.density, expected)
     assert float(expected.sum()) == pytest.approx(1)
     assert plan.calls == 8 * len(pilot)
-    exact = scorer(constant, Exact()).plan(images[:8])
+    exact = scorer(constant, Exact()).plan(Examples(images[:8]))
     assert exact.density.tolist() == pytest.approx([1 / T] * T)
     assert (exact.calls, exact.slopes.any()) == (0, False)
 
@@ -150,8 +156,8 @@ def test_what_a_term_rises_with_the_length_of_its_noise_is_taken_off(images):
     denoise = Denoiser(Formula(lambda x, t: torch.zeros_like(x)), schedule, Eps())
     bounds = [Bound(schedule, Posterior(), False, levels=17)]
     s = Scorer(denoise, Stratified(8, 30, 0.2), bounds, 0, 512)
-    plan = s.plan(images[:16])
-    sums = s.score(images, "test", plan, beyond=1)
+    plan = s.plan(Examples(images[:16]))
+    sums = s.score(Examples(images), "test", plan, beyond=1)
     k = torch.arange(2, T + 1, dtype=torch.float64)
     gain = torch.expm1(schedule.marginal((k - 1) / T).log_snr - schedule.marginal(k / T).log_snr)
     weights = 0.5 * gain / math.log(2)
@@ -159,7 +165,7 @@ def test_what_a_term_rises_with_the_length_of_its_noise_is_taken_off(images):
     at = pilot[pilot > 1] - 1
     torch.testing.assert_close(plan.slopes[0, at], weights[at - 1], rtol=1e-4, atol=0)
     assert (plan.slopes[0, 1:] / weights).log().abs().max() < 0.3  # between the steps of the pilot
-    plain = s.score(images, "test", no_slopes(plan), beyond=1)
+    plain = s.score(Examples(images), "test", no_slopes(plan), beyond=1)
     error = [float((x.tail.mean(1).mean() - weights.sum()).abs()) / x.noise_of(x.tail, 1) ** 0.5 for x in (sums, plain)]
     assert max(error) < 4
     assert sums.noise_of(sums.tail, 1) < 0.5 * plain.noise_of(plain.tail, 1)
@@ -186,7 +192,7 @@ def test_a_common_curve_costs_no_noise_once_the_strata_are_shared(constant, imag
     for seed in range(16):
         s.seed = seed
         s.together = lambda uniform, split, first: uniform
-        apart.append(s.score(same, "test", s.plan(same[:8])).mean())
+        apart.append(s.score(Examples(same), "test", s.plan(Examples(same[:8]))).mean())
     spread = torch.tensor([x.mean() for x in shared]).std()
     assert spread < 0.5 * torch.tensor(apart).std()
     assert float(spread) == pytest.approx((sum(x.noise for x in shared) / 16) ** 0.5, rel=0.5)

@@ -24,8 +24,8 @@ def batch(step=3, rows=slice(0, 8)):
 
 def test_two_processes_draw_the_rows_of_one(module):
     """Noise, times and the numbers of each call, whatever the order of the calls elsewhere."""
-    whole, _ = module.noised(batch(), "train", Uniform())
-    shares = [module.noised(batch(rows=rows), "train", Uniform())[0] for rows in (slice(0, 3), slice(3, 8))]
+    _, whole, _ = module.noised(batch(), "train", Uniform())
+    shares = [module.noised(batch(rows=rows), "train", Uniform())[1] for rows in (slice(0, 3), slice(3, 8))]
     for i in range(4):
         assert torch.equal(torch.cat([share[i] for share in shares]), whole[i])
     second = [share.normal() for share in reversed(shares)]
@@ -35,15 +35,15 @@ def test_two_processes_draw_the_rows_of_one(module):
 
 
 def test_the_numbers_are_fresh_and_come_again(module):
-    found, _ = module.noised(batch(), "train", Uniform())
-    again, _ = module.noised(batch(), "train", Uniform())
+    _, found, _ = module.noised(batch(), "train", Uniform())
+    _, again, _ = module.noised(batch(), "train", Uniform())
     numbers = found.normal()
     assert torch.equal(numbers, again.normal())
     assert numbers.shape == found.x0.shape and numbers.dtype == torch.float32
-    others = [found.eps, found.normal(), module.noised(batch(step=4), "train", Uniform())[0].normal()]
-    others.append(module.noised(batch(), "val", Uniform())[0].normal())
+    others = [found.eps, found.normal(), module.noised(batch(step=4), "train", Uniform())[1].normal()]
+    others.append(module.noised(batch(), "val", Uniform())[1].normal())
     module.seed = 6
-    others.append(module.noised(batch(), "train", Uniform())[0].normal())
+    others.append(module.noised(batch(), "train", Uniform())[1].normal())
     for i, one in enumerate([numbers, *others]):
         for other in [numbers, *others][:i]:
             assert not torch.equal(one, other)

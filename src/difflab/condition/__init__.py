@@ -2,5 +2,17 @@
 
 from difflab.condition.condition import UNKNOWN, Condition, joined
 from difflab.condition.conditioning import NUMBERS, Classes, Conditioning, Unconditional
+from difflab.condition.inpainting import Inpainting
+from difflab.condition.super_resolution import SuperResolution
 
-__all__ = ["NUMBERS", "UNKNOWN", "Classes", "Condition", "Conditioning", "Unconditional", "joined"]
+__all__ = [
+    "NUMBERS",
+    "UNKNOWN",
+    "Classes",
+    "Condition",
+    "Conditioning",
+    "Inpainting",
+    "SuperResolution",
+    "Unconditional",
+    "joined",
+]

@@ -11,6 +11,7 @@ from difflab.data.indexed import Indexed
 from difflab.data.largest_distance import largest_distance
 from difflab.data.noisy_curves import SwissRoll, TwoMoons
 from difflab.data.pinwheel import Pinwheel
+from difflab.data.pixels import FilePixels, Pixels
 from difflab.data.point_data import PointData, Points
 from difflab.data.scaling import Plain, Scaling
 from difflab.data.torchvision_sets import CIFAR10, MNIST, FashionMNIST
@@ -23,12 +24,14 @@ __all__ = [
     "Checkerboard",
     "Digits",
     "FashionMNIST",
+    "FilePixels",
     "GaussianMixture",
     "ImageData",
     "ImageFolder",
     "Images",
     "Indexed",
     "Pinwheel",
+    "Pixels",
     "Plain",
     "PointData",
     "Points",

@@ -1,17 +1,22 @@
-"""Batches of data in memory: whole ones, in an order that is a function of the seed and can begin anywhere."""
+"""Batches of examples by number: whole ones, in an order that is a function of the seed and can begin anywhere."""
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from multiprocessing import parent_process
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from difflab.data.pixels import Pixels
+from difflab.errors import ConfigError
 from difflab.randomness import stream
+
+MOST = 8  # workers where nobody says how many: enough of them for a network of one GPU
+AHEAD = 4  # batches that each worker has ready
 
 
 class Batch(NamedTuple):
@@ -65,19 +70,56 @@ class Order(Sampler[Share]):
 
 
 class Gather(Dataset[Batch]):
-    """Whole batches from a tensor in memory, mirrored by coins that are a function of (seed, step, index)."""
+    """Whole batches: a gather from a tensor in memory, or files that are decoded now; mirrored, see `flipped`."""
 
-    def __init__(self, values: Tensor, labels: Tensor | None, flip_seed: int | None) -> None:
+    def __init__(self, values: Tensor | Pixels, labels: Tensor | None, flip_seed: int | None) -> None:
         self.values, self.labels, self.flip_seed = values, labels, flip_seed
 
     def __getitem__(self, share: Share) -> Batch:
-        values = self.values[share.indices]
-        if self.flip_seed is not None:
-            coins = stream(self.flip_seed, "flip", share.step).random(share.total)[share.first :][: len(values)]
-            mirrored = torch.from_numpy(coins < 0.5)
-            values[mirrored] = values[mirrored].flip(-1)
+        try:
+            values = self.values[share.indices]
+        except ConfigError as error:  # a file that has become unreadable since training began: nothing to refuse
+            raise RuntimeError(str(error)) from error
         labels = None if self.labels is None else self.labels[share.indices]
-        return Batch(values, share.step, share.first, share.total, labels)
+        return flipped(Batch(values, share.step, share.first, share.total, labels), self.flip_seed)
+
+
+def flipped(batch: Batch, seed: int | None) -> Batch:
+    """The batch mirrored in place by coins that are a function of (seed, step, index); as it is for no seed."""
+    if seed is not None:
+        coins = stream(seed, "flip", batch.step).random(batch.total)[batch.first :][: len(batch.values)]
+        mirrored = torch.from_numpy(coins < 0.5)
+        batch.values[mirrored] = batch.values[mirrored].flip(-1)
+    return batch
+
+
+def workers_for(values: Tensor | Pixels | None, processes: int) -> int:
+    """How many workers assemble batches where nobody says: none for a tensor, of which a batch is one gather.
+
+    Otherwise a core for each, beside one for each of the processes that train.
+    """
+    if isinstance(values, Tensor):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST, max(1, cores // processes - 1))
+
+
+def loader(dataset: Dataset[Any], workers: int, sampler: Iterable[Share] | None = None) -> DataLoader:
+    """Batches, made by so many workers (0: by this process), in memory that a GPU can copy from where there is one."""
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=as_is,
+        worker_init_fn=outlast_signals,
+        pin_memory=torch.cuda.is_available(),
+        prefetch_factor=AHEAD if workers else None,
+    )
+
+
+def as_is(batch: Any) -> Any:
+    return batch
 
 
 def outlast_signals(worker: int) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from difflab.data.indexed import Indexed, Split
 from difflab.data.scaling import Plain
+from difflab.data.statistics import Statistics, of_points
 from difflab.errors import ConfigError
 from difflab.randomness import torch_seed
 
@@ -53,11 +54,14 @@ class PointData(Indexed[Points]):
     bounded = False
     scaling: Plain
     licence = "none: drawn from a formula"
+    form = "2"
+    division = "three independent draws of size, val_size and test_size points"
+    files = "none"
 
     def __init__(self, batch_size: int, size: int, val_size: int, test_size: int, seed: int, draw: int) -> None:
         super().__init__(batch_size, val_size, workers=0, flip=False, seed=seed)
         for field, value, least in (("size", size, 1), ("test_size", test_size, 1), ("draw", draw, 0)):
-            if value < least:
+            if not isinstance(value, int) or value < least:
                 raise ConfigError(f"data.{field}: {value}; allowed are whole numbers from {least} on")
         if batch_size > size:
             raise ConfigError(f"data.batch_size: {batch_size}; allowed are at most data.size = {size}")
@@ -81,5 +85,5 @@ class PointData(Indexed[Points]):
         ]
         return torch.cat(blocks)[:n]
 
-    def spread(self, values: Tensor) -> float:
-        return float(values.double().std(correction=0))
+    def measure(self, part: Points) -> Statistics:
+        return of_points(part.points)

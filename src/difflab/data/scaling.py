@@ -9,14 +9,17 @@ class Scaling:
 
     Args:
         levels: how many values a pixel can take (256 for 8-bit images).
+
+    Attributes:
+        unit: what a level is in the numbers of the model.
     """
 
     def __init__(self, levels: int) -> None:
-        self.levels = levels
+        self.levels, self.unit = levels, 2 / (levels - 1)
 
     def encode(self, k: Tensor) -> Tensor:
         """Levels (uint8) to float32 in [-1, 1]."""
-        return k.float() * (2 / (self.levels - 1)) - 1
+        return k.float() * self.unit - 1
 
     def decode(self, x: Tensor) -> Tensor:
         """The nearest level of each number (uint8): clamp, scale, round.
@@ -43,6 +46,8 @@ class Scaling:
 
 class Plain:
     """Real numbers as they are, in float32."""
+
+    unit = 1.0
 
     def encode(self, x: Tensor) -> Tensor:
         return x.float()

@@ -1,5 +1,6 @@
 """From weights to figures: generation, scoring, distances, and the protocol that says what is computed when."""
 
+from difflab.evaluation.asked import Asked, Guidance
 from difflab.evaluation.distances import (
     Frechet,
     Infinity,
@@ -10,6 +11,7 @@ from difflab.evaluation.distances import (
     Score,
 )
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
+from difflab.evaluation.examples import Examples, conditioned
 from difflab.evaluation.film import film
 from difflab.evaluation.generate import Generation, generate
 from difflab.evaluation.likelihood import Continuous, Likelihood, Scores
@@ -24,12 +26,15 @@ from difflab.evaluation.store import Store
 from difflab.evaluation.trace import Moment, scaled, trace
 
 __all__ = [
+    "Asked",
     "Continuous",
     "Drawing",
     "Evaluation",
+    "Examples",
     "FeatureSpace",
     "Frechet",
     "Generation",
+    "Guidance",
     "Infinity",
     "Kernel",
     "Likelihood",
@@ -47,6 +52,7 @@ __all__ = [
     "Store",
     "Sums",
     "as_pictures",
+    "conditioned",
     "decoded",
     "film",
     "generate",

@@ -60,7 +60,7 @@ def exact_density(x: Tensor, data: PointData) -> Tensor | None:
 
 def of_samples(samples: Tensor, data: PointData) -> dict[str, float]:
     """Mean -log of the law's density at the samples, and at the points of the test part."""
-    drawn, real = exact_density(samples, data), exact_density(data.test.values, data)
+    drawn, real = exact_density(samples, data), exact_density(data.test.values[:], data)
     if drawn is None or real is None:
         return {}
     name = "nll_of_samples"

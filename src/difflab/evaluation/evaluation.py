@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from difflab.data import Indexed
+from difflab.evaluation.asked import Asked
+from difflab.evaluation.generate import Generation, generate
 from difflab.evaluation.likelihood import Likelihood, Scores, Terms
+from difflab.evaluation.measure import measure
 from difflab.evaluation.pictures import picture
 from difflab.evaluation.space import FeatureSpace
 from difflab.evaluation.store import Store
@@ -29,12 +32,19 @@ class Drawing:
         seed: sample i is a function of it and i.
         chunk: samples the network sees at once.
         store: where chunks are kept until all are there; None for nowhere.
+        asked: of each sample; None for nothing.
     """
 
     sampler: Sampler
     seed: int
     chunk: int
     store: Store | None = None
+    asked: Asked | None = None
+
+    def draw(self, denoise: Denoiser, data: Indexed, n: int) -> Generation:
+        """Samples number 0 .. n - 1."""
+        measure(self.sampler, denoise, data)
+        return generate(denoise, self.sampler, data.shape, n, self.seed, self.chunk, store=self.store, asked=self.asked)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from difflab.evaluation.asked import Asked
 from difflab.evaluation.processes import complete, rank_and_size
 from difflab.evaluation.store import Store
 from difflab.prediction import Denoiser
@@ -33,6 +34,7 @@ def generate(
     chunk: int,
     first: int = 0,
     store: Store | None = None,
+    asked: Asked | None = None,
 ) -> Generation:
     """Samples number `first` .. `first + n - 1` of the seed.
 
@@ -44,6 +46,7 @@ def generate(
         denoise: the denoiser, in evaluation mode, with the weights to sample from.
         shape: of one sample.
         chunk: samples in one batch; another value changes the samples by rounding errors.
+        asked: what is asked of each sample; None for nothing.
         store: what an earlier call has finished is taken from here, what this one finishes is kept; whoever has used
             the samples clears it. Its key must say all that determines the samples.
     """
@@ -68,8 +71,10 @@ def generate(
                 now = state.calls if known else round(a_chunk * state.share)
                 progress.advance(before + now - progress.done, f"{state.calls} network calls")
 
-            noise = SampleNoise(seed, range(c * chunk, (c + 1) * chunk), shape, denoise.device)
-            whole[rows[c]] = sampler.sample(denoise, denoise.schedule, noise, watch)
+            indices = range(c * chunk, (c + 1) * chunk)
+            noise = SampleNoise(seed, indices, shape, denoise.device)
+            seen = denoise if asked is None else asked(denoise, indices)
+            whole[rows[c]] = sampler.sample(seen, denoise.schedule, noise, watch)
             calls[rows[c]] = heard[0]
             finished += 1
             if store is not None and whole[rows[c]].isfinite().all():

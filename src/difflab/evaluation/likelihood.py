@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from difflab.data import ImageData
+from difflab.evaluation.examples import Examples, examples
 from difflab.evaluation.quick import quick
 from difflab.evaluation.score import Scorer
 from difflab.evaluation.truncation import choose, truncated_bits
@@ -69,9 +70,7 @@ class Likelihood:
     def figures(self, denoise: Denoiser, data: ImageData, images: int | None, seed: int) -> Scores:
         """Figures of the first `images` of the test part, and the terms of every bound."""
         scorer = self.scorer(denoise, data.levels, seed)
-        held_out, test = (
-            data.scaling.encode(part.pixels) for part in (data.val.part(slice(HELD_OUT)), data.test.part(slice(images)))
-        )
+        held_out, test = held_out_and_test(denoise, data, images)
         plan = scorer.plan(held_out)
         end = choose(scorer, held_out, scorer.score(held_out, "val", plan))
         sums = scorer.score(test, "test", plan, beyond=end.k)
@@ -87,8 +86,8 @@ class Likelihood:
             "bits_per_dim_truncated_stderr": truncated_stderr,
             "bits_per_dim_truncated_step": end.k,
             "bits_per_dim_truncated_width": end.std,
-            "bits_per_dim_calls": self.estimate.calls(scorer.T) + plan.calls / len(test),
-            "bits_per_dim_images": len(test),
+            "bits_per_dim_calls": self.estimate.calls(scorer.T) + plan.calls / len(test.x0),
+            "bits_per_dim_images": len(test.x0),
         }
         terms = {}
         for i, kind in enumerate(self.bounds(denoise.schedule, data.levels)):
@@ -100,15 +99,16 @@ class Likelihood:
         """Bits per dimension of held-out images from so many network calls, see `difflab.evaluation.quick`."""
         return quick(denoise, data, list(self.bounds(denoise.schedule, data.levels).values()), calls, seed, self.batch)
 
-    def of(self, denoise: Denoiser, data: ImageData, x0: Tensor, seed: int) -> tuple[float, float]:
+    def of(self, denoise: Denoiser, data: ImageData, images: Examples, seed: int) -> tuple[float, float]:
         """Mean bits per dimension of any images, and its standard error (Monte-Carlo and the choice of images).
 
         Args:
-            x0: [N, ...] in the model's range, on the levels of the data.
+            images: on the levels of the data.
         """
         scorer = self.scorer(denoise, data.levels, seed)
-        sums = scorer.score(x0, "x", scorer.plan(data.scaling.encode(data.val.pixels[:HELD_OUT])))
-        return sums.mean(), sums.image_stderr() if len(x0) > 1 else sums.noise**0.5
+        held_out, _ = held_out_and_test(denoise, data, 0)
+        sums = scorer.score(images, "x", scorer.plan(held_out))
+        return sums.mean(), sums.image_stderr() if len(images.x0) > 1 else sums.noise**0.5
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,15 @@ class Continuous(Likelihood):
             f"continuous_{'clipped' if c else 'unclipped'}": Cells(schedule, self.cells, c, levels, self.decoder)
             for c in (self.clip, not self.clip)
         }
+
+
+def held_out_and_test(denoise: Denoiser, data: ImageData, images: int | None) -> tuple[Examples, Examples]:
+    """Some of the validation part, and the first `images` of the test part (None: all), as the network's examples."""
+    held_out, test = data.val.part(slice(HELD_OUT)), data.test.part(slice(images))
+    return (
+        examples(denoise, data, held_out.pixels, held_out.labels, "val"),
+        examples(denoise, data, test.pixels, test.labels, "test"),
+    )
 
 
 def bins(by_step: Tensor, estimate: Estimate) -> Terms:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from difflab.data import Indexed
+from difflab.evaluation.examples import examples
 from difflab.prediction import Denoiser, Prediction
 from difflab.process import Variance
 from difflab.randomness import normal, stream
@@ -24,14 +25,16 @@ def measure(holder: Any, denoise: Denoiser, data: Indexed) -> int:
     variance = getattr(holder, "variance", None)
     if not isinstance(variance, Variance) or type(variance).measure is Variance.measure:
         return 0
-    x0 = data.scaling.encode(data.train.values[:EXAMPLES]).to(denoise.device)
+    first = data.train.part(slice(EXAMPLES))
+    told = examples(denoise, data, first.values, first.labels, "train")
+    x0, seen = told.x0.to(denoise.device), told.seen_by(denoise)
     generator = stream(0, "measure", prod(x0.shape))
     calls = 0
 
     def counted(x: Tensor, t: Tensor) -> Prediction:
         nonlocal calls
         calls += len(x)
-        return denoise(x, t)
+        return seen(x, t)
 
     variance.measure(counted, denoise.schedule, x0, lambda: normal(generator, x0.shape).to(x0.device))
     return calls

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from difflab.data import ImageData
 from difflab.errors import ConfigError
-from difflab.evaluation.likelihood import HELD_OUT, Scores
+from difflab.evaluation.examples import Examples
+from difflab.evaluation.likelihood import Scores, held_out_and_test
 from difflab.evaluation.processes import gather, rank_and_size
 from difflab.evaluation.quick import quick
 from difflab.evaluation.score import Scorer
@@ -55,15 +56,15 @@ class Dequantised:
 
     name = "dequantised"
 
-    def __init__(self, denoise: Denoiser, levels: int) -> None:
-        self.schedule, self.levels = denoise.schedule, levels
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
 
-    def __call__(self, x0: Tensor, streams: list[np.random.Generator]) -> Start:
+    def __call__(self, denoise: Denoiser, x0: Tensor, streams: list[np.random.Generator]) -> Start:
         u = torch.stack([torch.from_numpy(s.random(x0.shape[1:])) for s in streams]) - 0.5
-        t = torch.full((len(x0),), self.schedule.t_min, dtype=torch.float64)
-        log_alpha = self.schedule.marginal(t).alpha.log()
+        t = torch.full((len(x0),), denoise.schedule.t_min, dtype=torch.float64)
+        log_alpha = denoise.schedule.marginal(t).alpha.log()
         y = x0.double() + 2 / (self.levels - 1) * u
-        return Start(expand(log_alpha.exp(), y) * y, self.schedule.t_min, bits_per_dim(log_alpha, 1, self.levels))
+        return Start(expand(log_alpha.exp(), y) * y, denoise.schedule.t_min, bits_per_dim(log_alpha, 1, self.levels))
 
 
 class Noised:
@@ -71,18 +72,18 @@ class Noised:
 
     name = "noised"
 
-    def __init__(self, denoise: Denoiser, bound: Cells, end: Truncation) -> None:
-        self.denoise, self.bound, self.end = denoise, bound, end
+    def __init__(self, bound: Cells, end: Truncation) -> None:
+        self.bound, self.end = bound, end
         self.t = time_of(bound, end)
 
-    def __call__(self, x0: Tensor, streams: list[np.random.Generator]) -> Start:
+    def __call__(self, denoise: Denoiser, x0: Tensor, streams: list[np.random.Generator]) -> Start:
         eps = torch.stack([normal(s, x0.shape[1:]) for s in streams]).double()
         t = torch.full((len(x0),), self.t, dtype=torch.float64)
-        sigma = self.denoise.schedule.marginal(t).sigma
-        x = diffuse(self.denoise.schedule, x0.double(), eps, t)
+        sigma = denoise.schedule.marginal(t).sigma
+        x = diffuse(denoise.schedule, x0.double(), eps, t)
         log_q = -0.5 * (eps.square() + math.log(2 * math.pi)).flatten(1).mean(1) - sigma.log()
-        device = self.denoise.device
-        x0_hat = self.denoise(x.float().to(device), t.to(device)).x0.cpu()
+        device = denoise.device
+        x0_hat = denoise(x.float().to(device), t.to(device)).x0.cpu()
         x0_hat = x0_hat.clamp(-1, 1) if self.bound.clip else x0_hat
         width = torch.tensor(self.end.std, dtype=torch.float64)
         nats = log_q + discretised_nats(x0, x0_hat, width, self.bound.levels)
@@ -145,20 +146,18 @@ class Ode:
     def figures(self, denoise: Denoiser, data: ImageData, images: int | None, seed: int) -> Scores:
         """Figures of the first images of the test part; `calls` are forward ones, each with `probes` backward ones."""
         first = min(n for n in (self.images, images, len(data.test)) if n is not None)
-        held_out, test = (
-            data.scaling.encode(part.pixels) for part in (data.val.part(slice(HELD_OUT)), data.test.part(slice(first)))
-        )
+        held_out, test = held_out_and_test(denoise, data, first)
         bound = self.bound(denoise, data.levels)
         scorer = Scorer(denoise, self.estimate, [bound], seed, self.batch)
         end = choose(scorer, held_out, scorer.score(held_out, "val", scorer.plan(held_out)))
-        whole = self.solve(denoise, test, "test", seed, Dequantised(denoise, data.levels))
-        later = self.solve(denoise, test, "test", seed, Noised(denoise, bound, end))
+        whole = self.solve(denoise, test, "test", seed, Dequantised(data.levels))
+        later = self.solve(denoise, test, "test", seed, Noised(bound, end))
         figures = {
             "bits_per_dim": whole.mean(),
             "bits_per_dim_stderr": whole.stderr(),
             "bits_per_dim_stderr_images": whole.image_stderr(),
             "bits_per_dim_calls": whole.calls,
-            "bits_per_dim_images": len(test),
+            "bits_per_dim_images": len(test.x0),
             "bits_per_dim_truncated": later.mean(),
             "bits_per_dim_truncated_stderr": later.stderr(),
             "bits_per_dim_truncated_calls": later.calls,
@@ -171,28 +170,29 @@ class Ode:
         """The bound of continuous time on held-out images: no solver is done within a number of calls."""
         return quick(denoise, data, [self.bound(denoise, data.levels)], calls, seed, self.batch)
 
-    def of(self, denoise: Denoiser, data: ImageData, x0: Tensor, seed: int) -> tuple[float, float]:
+    def of(self, denoise: Denoiser, data: ImageData, images: Examples, seed: int) -> tuple[float, float]:
         """Mean bits per dimension of any images, and its standard error, as `Likelihood.of`."""
-        solved = self.solve(denoise, x0, "x", seed, Dequantised(denoise, data.levels))
-        return solved.mean(), solved.image_stderr() if len(x0) > 1 else solved.stderr()
+        solved = self.solve(denoise, images, "x", seed, Dequantised(data.levels))
+        return solved.mean(), solved.image_stderr() if len(images.x0) > 1 else solved.stderr()
 
-    def solve(self, denoise: Denoiser, x0: Tensor, split: str, seed: int, start: Dequantised | Noised) -> Solved:
+    def solve(self, denoise: Denoiser, images: Examples, split: str, seed: int, start: Dequantised | Noised) -> Solved:
         """Every image's bits, `draws` times, in fixed batches that are shared by the processes.
 
         Args:
-            x0: [N, ...] in the model's range.
+            images: on the levels of the data.
             split: its name; the random numbers of image i and draw m are a function of (seed, split, m, i).
             start: where the flow starts from.
         """
         rank, size = rank_and_size()
-        units = [(m, a) for m in range(self.draws) for a in range(0, len(x0), self.batch)]
+        units = [(m, a) for m in range(self.draws) for a in range(0, len(images.x0), self.batch)]
         share: dict[int, tuple[Tensor, int]] = {}
         mine = range(len(units))[rank::size]
         with Progress(f"probability flow of {split}", 100 * len(mine)) as progress:
             for number in mine:
                 m, a = units[number]
-                part = x0[a : a + self.batch]
-                streams = [stream(seed, "ode", start.name, split, m, a + i) for i in range(len(part))]
+                part = images.rows(slice(a, a + self.batch))
+                streams = [stream(seed, "ode", start.name, split, m, a + i) for i in range(len(part.x0))]
+                seen = part.seen_by(denoise)
                 calls = [0]
 
                 def watch(way: float, calls: list[int] = calls) -> None:
@@ -202,10 +202,10 @@ class Ode:
                         ahead = 100 * len(share) + round(100 * way) - progress.done
                     progress.advance(max(ahead, 0), f"{calls[0]} network calls")
 
-                share[number] = self.bits(denoise, start(part, streams), streams, watch), calls[0]
+                share[number] = self.bits(seen, start(seen, part.x0, streams), streams, watch), calls[0]
         solved = list(gather(share).values())
-        bits = torch.cat([b for b, _ in solved]).view(self.draws, len(x0)).T
-        return Solved(bits, sum(len(b) * calls for b, calls in solved) / len(x0))
+        bits = torch.cat([b for b, _ in solved]).view(self.draws, len(images.x0)).T
+        return Solved(bits, sum(len(b) * calls for b, calls in solved) / len(images.x0))
 
     def bits(
         self, denoise: Denoiser, start: Start, streams: list[np.random.Generator], watch: Callable[[float], None]

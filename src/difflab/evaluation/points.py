@@ -12,9 +12,7 @@ from difflab.distributions import Mixture
 from difflab.errors import ConfigError
 from difflab.evaluation.densities import of_model, of_samples, stderr
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
-from difflab.evaluation.generate import generate
 from difflab.evaluation.likelihood import Likelihood, Scores
-from difflab.evaluation.measure import measure
 from difflab.evaluation.pictures import decoded
 from difflab.evaluation.space import FeatureSpace
 from difflab.evaluation.strip import strip
@@ -104,11 +102,8 @@ class PointProtocol(Metrics):
         begun = time.monotonic()
         points = self.check(data)
         denoise.eval()
-        measure(drawing.sampler, denoise, data)
         wanted = max(self.samples, self.pictures)
-        drawn, calls = generate(
-            denoise, drawing.sampler, data.shape, wanted, drawing.seed, drawing.chunk, store=drawing.store
-        )
+        drawn, calls = drawing.draw(denoise, data, wanted)
         every = decoded(drawn, data)
         samples = every[: self.samples]
         generator = torch.Generator().manual_seed(torch_seed(drawing.seed, "floor"))
@@ -123,7 +118,7 @@ class PointProtocol(Metrics):
         pictures = {}
         if self.pictures:
             pictures["samples"] = self.picture(every[: self.pictures], data)
-            pictures["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed)
+            pictures["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed, drawing.asked)
         named["seconds/evaluate"] = time.monotonic() - begun
         return Evaluation(named, pictures=pictures)
 

@@ -11,13 +11,12 @@ from difflab.data import ImageData, Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation.distances import Counts, Distance, Memorisation, Names, Sets, described, neighbours
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
-from difflab.evaluation.generate import generate
 from difflab.evaluation.likelihood import Likelihood, Scores
 from difflab.evaluation.measure import measure
 from difflab.evaluation.pictures import as_pictures
 from difflab.evaluation.space import FeatureSpace
 from difflab.evaluation.strip import strip
-from difflab.features import Extractor
+from difflab.features import Extracted, Extractor
 from difflab.plots import PAIRED, image_grid
 from difflab.prediction import Denoiser
 
@@ -111,15 +110,12 @@ class Protocol(Metrics):
         wanted = max(n, self.pictures)
         if not wanted:
             return Evaluation()
-        measure(drawing.sampler, denoise, data)
-        samples, calls = generate(
-            denoise, drawing.sampler, data.shape, wanted, drawing.seed, drawing.chunk, store=drawing.store
-        )
+        samples, calls = drawing.draw(denoise, data, wanted)
         figures: dict[str, float] = {"network_calls": calls}
         drawn = {}
         if self.pictures:
             drawn["samples"] = self.picture(samples[: self.pictures], data)
-            drawn["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed)
+            drawn["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed, drawing.asked)
         if space is not None:
             pictures = as_pictures(samples, data)
             features = space.of(lambda where: pictures[where], n, "the samples")
@@ -127,10 +123,22 @@ class Protocol(Metrics):
             names = Names.of(space.extractor)
             for distance in self.distances:
                 figures |= distance.figures(sets, names)
-            figures |= described(space.extractor, sets)
+            figures |= described(space.extractor, sets) | told_apart(features, drawing, n)
             if any(isinstance(one, Memorisation) for one in self.distances):
                 index = neighbours(sets, PAIRS)
                 real = data.scaling.picture(data.reference.pixels[index])
                 pairs = torch.stack([pictures[: len(real)], real], 1).flatten(0, 1)
                 drawn["nearest_training_images"] = partial(image_grid, pairs, columns=PAIRED)
         return Evaluation(figures, pictures=drawn)
+
+
+def told_apart(features: Extracted, drawing: Drawing, n: int) -> dict[str, float]:
+    """The share of samples that the extractor's classifier puts into the class that was asked for, where there is one.
+
+    The standard error is that of a share of independent samples.
+    """
+    labels = None if drawing.asked is None else drawing.asked.labels(range(n))
+    if labels is None or features.logits is None:
+        return {}
+    share = float((features.logits.argmax(1) == labels).double().mean())
+    return {"asked_class_share": share, "asked_class_share_stderr": (share * (1 - share) / n) ** 0.5}

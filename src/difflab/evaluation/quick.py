@@ -6,6 +6,7 @@ import torch
 
 from difflab.data import ImageData
 from difflab.errors import ConfigError
+from difflab.evaluation.examples import examples
 from difflab.evaluation.score import PILOT, Scorer
 from difflab.likelihood import Scored, Stratified
 from difflab.prediction import Denoiser
@@ -35,8 +36,8 @@ def quick(
     images = data.val.part(slice(left // 2))
     estimate = Stratified(left // len(images) // 2 * 2, points, 0.1)
     scorer = Scorer(denoise, estimate, bounds[:1], seed, batch)
-    plan = scorer.plan(data.scaling.encode(pilot.pixels))
-    sums = scorer.score(data.scaling.encode(images.pixels), "val", plan)
+    plan = scorer.plan(examples(denoise, data, pilot.pixels, pilot.labels, "val"))
+    sums = scorer.score(examples(denoise, data, images.pixels, images.labels, "val"), "val", plan)
     return {
         "bits_per_dim": sums.mean(),
         "bits_per_dim_stderr": sums.noise**0.5,

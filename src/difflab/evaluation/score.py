@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from difflab.evaluation.examples import Examples
 from difflab.evaluation.processes import gather, rank_and_size
 from difflab.likelihood import Case, Estimate, Scored
 from difflab.prediction import Denoiser
@@ -98,31 +99,33 @@ class Scorer:
         self.T = bounds[0].T
 
     @torch.inference_mode()
-    def case(self, x0: Tensor, eps: Tensor, k: Tensor, place: Tensor) -> Case:
+    def case(self, images: Examples, eps: Tensor, k: Tensor, place: Tensor) -> Case:
         """What the bounds are computed from: the network's answer at step k of each image, in batches.
 
         Args:
             place: within the step, in [0, 1], for bounds of continuous time.
         """
-        t = self.bounds[0].times(k, place)
+        t, x0 = self.bounds[0].times(k, place), images.x0
         x_t = diffuse(self.denoise.schedule, x0, eps, t)
         x0_hat, extra = [], []
         for a in range(0, len(x0), self.batch):
             piece = slice(a, a + self.batch)
-            prediction = self.denoise(x_t[piece].to(self.device), t[piece].to(self.device))
+            denoise = images.rows(piece).seen_by(self.denoise)
+            prediction = denoise(x_t[piece].to(self.device), t[piece].to(self.device))
             x0_hat.append(prediction.x0.cpu())
             extra.append(None if prediction.extra is None else prediction.extra.cpu())
         known = [e for e in extra if e is not None]
         return Case(x0, eps, k, t, torch.cat(x0_hat), torch.cat(known) if known else None)
 
-    def plan(self, x0: Tensor) -> Plan:
+    def plan(self, images: Examples) -> Plan:
         """From a pilot on some of these images (held-out ones): each of its steps once, with noise of its own."""
-        x0, steps = x0[:PILOT], self.estimate.pilot(self.T)
+        images, steps = images.rows(slice(PILOT)), self.estimate.pilot(self.T)
+        x0 = images.x0
         square, slope = torch.zeros(2, len(self.bounds), len(steps), dtype=torch.float64)
         for i, k in enumerate(steps.tolist()):
             eps = normal(stream(self.seed, "pilot", k), x0.shape)
             place = torch.full((len(x0),), 0.5, dtype=torch.float64)
-            case = self.case(x0, eps, torch.full((len(x0),), k), place)
+            case = self.case(images, eps, torch.full((len(x0),), k), place)
             terms = torch.stack([b.score(case) for b in self.bounds])
             length = excess(eps) - excess(eps).mean()  # of variance 2/D: no slope from a few that lie close
             slope[:, i] = (terms * length).sum(1) / length.square().sum().clamp(min=len(x0) / (2 * eps[0].numel()))
@@ -133,15 +136,16 @@ class Scorer:
         slopes = share * self.estimate.between(self.T, rms.log()).exp()
         return Plan(self.estimate.density(self.T, square[0]), slopes, len(steps) * len(x0))
 
-    def score(self, x0: Tensor, split: str, plan: Plan, beyond: int = 0) -> Sums:
+    def score(self, images: Examples, split: str, plan: Plan, beyond: int = 0) -> Sums:
         """Every image's bits per dimension.
 
         Args:
-            x0: [N, ...] in the model's range.
+            images: on the levels of the data.
             split: its name: images of another split get other noise.
             plan: from `plan`.
             beyond: the step after which `Sums.tail` adds up.
         """
+        x0 = images.x0
         rank, size = rank_and_size()
         calls = self.estimate.calls(self.T)
         block = max(1, self.batch // calls)
@@ -149,7 +153,7 @@ class Scorer:
         share = {}
         with Progress(f"bits/dim of {split}", len(blocks[rank::size]) * block * calls) as progress:
             for a in blocks[rank::size]:
-                share[a] = self.block(x0[a : a + block], split, a, plan, beyond)
+                share[a] = self.block(images.rows(slice(a, a + block)), split, a, plan, beyond)
                 progress.advance(block * calls, f"{calls} network calls an image")
         pieces = list(gather(share).values())
         totals, tail = torch.cat([p[0] for p in pieces], 1), torch.cat([p[1] for p in pieces])
@@ -161,18 +165,17 @@ class Scorer:
         return Sums(totals, tail, by_step, spread, prior)
 
     def block(
-        self, x0: Tensor, split: str, first: int, plan: Plan, beyond: int
+        self, images: Examples, split: str, first: int, plan: Plan, beyond: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of a few images: totals [bounds, n, 2], tail [n, 2], sums by step of each bound [bounds, T + 1] and of the
         first one's squares [T + 1]."""
-        calls = self.estimate.calls(self.T)
+        calls, x0 = self.estimate.calls(self.T), images.x0
         streams = [stream(self.seed, "likelihood", split, first + i) for i in range(len(x0))]
         own = torch.stack([torch.from_numpy(s.random(calls)) for s in streams])
         eps = torch.cat([normal(s, (calls, *x0.shape[1:])) for s in streams])
         k, weight = self.estimate.draws(plan.density, self.together(own, split, first))
-        every = x0.repeat_interleave(calls, 0)
         place = torch.cat([torch.from_numpy(s.random(calls)) for s in streams])
-        case = self.case(every, eps, k.flatten(), place)
+        case = self.case(images.repeated(calls), eps, k.flatten(), place)
         control = plan.slopes[:, k - 1] * excess(eps).view_as(weight)
         terms = (torch.stack([b.score(case).view_as(weight) for b in self.bounds]) - control) * weight
         totals, tail = self.replicates(terms), self.replicates(terms[0] * (k > beyond))

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from difflab.data import ImageData, Images
+from difflab.data import ImageData, Images, Pixels
 from difflab.errors import ConfigError
 from difflab.evaluation.processes import gather, rank_and_size
 from difflab.features import Extracted, Extractor
@@ -50,11 +50,16 @@ class FeatureSpace:
             raise ConfigError(f"cache: {self.cache}: {reason}; allowed are folders that can be written to") from error
 
     def load(self, device: torch.device) -> None:
-        scale, parts = self.data.scaling.picture, (self.data.reference, self.data.test)
-        train, test = (Images(scale(part.pixels), part.labels) for part in parts)
+        train, test = (
+            Images(self.pictures(part.pixels), part.labels) for part in (self.data.reference, self.data.test)
+        )
         self.extractor.prepare(train, test, self.data.classes, self.data.fingerprint(), self.cache)
         self.extractor.to(device)
         self.ready = self.train, self.test
+
+    def pictures(self, pixels: Tensor | Pixels) -> Tensor | Pixels:
+        """Levels as 8-bit pictures; files that are decoded when asked for are pictures already."""
+        return self.data.scaling.picture(pixels) if isinstance(pixels, Tensor) else pixels
 
     @cached_property
     def train(self) -> Extracted:

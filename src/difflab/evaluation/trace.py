@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from difflab.data import Indexed
+from difflab.evaluation.asked import Asked
 from difflab.prediction import Denoiser
 from difflab.process import expand
 from difflab.progress import Progress
@@ -22,7 +23,13 @@ class Moment(NamedTuple):
 
 @torch.inference_mode()
 def trace(
-    denoise: Denoiser, sampler: Sampler, shape: tuple[int, ...], n: int, seed: int, most: int | None = None
+    denoise: Denoiser,
+    sampler: Sampler,
+    shape: tuple[int, ...],
+    n: int,
+    seed: int,
+    most: int | None = None,
+    asked: Asked | None = None,
 ) -> list[Moment]:
     """The states of samples number 0 .. n-1 of the seed, from the prior at t = 1 to the finished samples.
 
@@ -32,6 +39,7 @@ def trace(
         denoise: the denoiser, in evaluation mode.
         shape: of one sample.
         most: how many states, evenly spaced on the way; None for all.
+        asked: of each sample; None for nothing.
     """
     noise = SampleNoise(seed, range(n), shape, denoise.device)
     start = denoise.schedule.prior_std * noise()
@@ -43,14 +51,17 @@ def trace(
             if most is None or state.t is None or state.share * (most - 1) >= len(moments):
                 moments.append(Moment(state.t, state.x.cpu()))
 
-        sampler.sample(denoise, denoise.schedule, noise, watch, start)
+        seen = denoise if asked is None else asked(denoise, range(n))
+        sampler.sample(seen, denoise.schedule, noise, watch, start)
     return moments
 
 
-def shown(denoise: Denoiser, sampler: Sampler, data: Indexed, n: int, seed: int, most: int) -> list[Moment]:
+def shown(
+    denoise: Denoiser, sampler: Sampler, data: Indexed, n: int, seed: int, most: int, asked: Asked | None = None
+) -> list[Moment]:
     """The same for pictures: each state as wide as the data at every noise level, so that noise neither fades nor
     leaves the picture."""
-    moments = trace(denoise, sampler, data.shape, n, seed, most)
+    moments = trace(denoise, sampler, data.shape, n, seed, most, asked)
     return [Moment(moment.t, scaled(moment, denoise, data.sigma_data)) for moment in moments]
 
 

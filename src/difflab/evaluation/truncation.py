@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from difflab.evaluation.examples import Examples
 from difflab.evaluation.score import Scorer, Sums
 from difflab.likelihood import discretised_nats
 from difflab.randomness import normal, stream
@@ -18,10 +19,11 @@ class Truncation(NamedTuple):
     std: float
 
 
-def decoder_bits(scorer: Scorer, x0: Tensor, split: str, k: int, stds: list[float]) -> Tensor:
+def decoder_bits(scorer: Scorer, images: Examples, split: str, k: int, stds: list[float]) -> Tensor:
     """Bits per dimension of the decoder at step k for each width and image, [len(stds), N], from one noise draw."""
+    x0 = images.x0
     eps = torch.stack([normal(stream(scorer.seed, "decoder", split, k, i), x0.shape[1:]) for i in range(len(x0))])
-    x0_hat = scorer.case(x0, eps, torch.full((len(x0),), k), torch.ones(len(x0), dtype=torch.float64)).x0_hat
+    x0_hat = scorer.case(images, eps, torch.full((len(x0),), k), torch.ones(len(x0), dtype=torch.float64)).x0_hat
     first = scorer.bounds[0]
     if first.clip:
         x0_hat = x0_hat.clamp(-1, 1)
@@ -29,11 +31,11 @@ def decoder_bits(scorer: Scorer, x0: Tensor, split: str, k: int, stds: list[floa
     return torch.stack(rows) / math.log(2)
 
 
-def choose(scorer: Scorer, x0: Tensor, sums: Sums) -> Truncation:
+def choose(scorer: Scorer, images: Examples, sums: Sums) -> Truncation:
     """The step and width with the least bound on held-out images.
 
     Args:
-        x0: the held-out images.
+        images: held out.
         sums: their score, whose terms beyond each candidate step are added to the decoder's bits.
     """
     level = 2 / (scorer.bounds[0].levels - 1)
@@ -41,17 +43,17 @@ def choose(scorer: Scorer, x0: Tensor, sums: Sums) -> Truncation:
     ends = torch.logspace(0, math.log10(max(scorer.T / 8, 1)), 14).round().long().unique().tolist()
     found = []
     for k in ends:
-        bits = decoder_bits(scorer, x0, "val", k, stds).mean(1) + sums.by_step[0, k + 1 :].sum()
+        bits = decoder_bits(scorer, images, "val", k, stds).mean(1) + sums.by_step[0, k + 1 :].sum()
         best = int(bits.argmin())
         found.append((float(bits[best]), Truncation(k, stds[best])))
     return min(found)[1]
 
 
-def truncated_bits(scorer: Scorer, x0: Tensor, split: str, sums: Sums, end: Truncation) -> tuple[float, float]:
+def truncated_bits(scorer: Scorer, images: Examples, split: str, sums: Sums, end: Truncation) -> tuple[float, float]:
     """Mean and Monte-Carlo standard error of the truncated bound; `sums` was scored with beyond=end.k.
 
     Where the estimate has no replicates the error is an upper bound, as that of `Sums` is.
     """
-    decoder = torch.stack([decoder_bits(scorer, x0, f"{split}{r}", end.k, [end.std])[0] for r in (0, 1)], -1)
+    decoder = torch.stack([decoder_bits(scorer, images, f"{split}{r}", end.k, [end.std])[0] for r in (0, 1)], -1)
     both = sums.tail + decoder
     return float((both.mean(1) + sums.prior).mean()), sums.noise_of(both, end.k) ** 0.5

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from difflab.errors import ConfigError
-from difflab.features.extractor import Extracted, Labelled, in_batches
+from difflab.features.extractor import Extracted, Labelled, Pictures, in_batches
 from difflab.features.weights import fingerprint
 from difflab.progress import Progress
 
@@ -97,9 +97,12 @@ class Classifier:
                 Path(f"{path}.new").replace(path)
         self.network.eval().requires_grad_(False)
         self.network.to(self.device)
-        logits = self.extract(test.pixels).logits
-        assert logits is not None
-        self.accuracy = float((logits.argmax(1) == test.labels).float().mean())
+        right = 0
+        for first in range(0, len(test.labels), BATCH):  # files are decoded a batch at a time
+            logits = self.extract(test.pixels[first : first + BATCH]).logits
+            assert logits is not None
+            right += int((logits.argmax(1) == test.labels[first : first + BATCH]).sum())
+        self.accuracy = right / len(test.labels)
 
     def identity(self) -> str:
         return fingerprint(self.name, self.network.state_dict())
@@ -116,7 +119,7 @@ class Classifier:
             return False
         return True
 
-    def fit(self, pixels: UInt8[Tensor, "n c h w"], labels: Tensor) -> None:
+    def fit(self, pixels: Pictures, labels: Tensor) -> None:
         """Train from seed 0, leaving the caller's random state as it was."""
         with torch.random.fork_rng(devices=[]), Progress("training the feature classifier", self.steps) as progress:
             torch.manual_seed(0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32, UInt8
@@ -17,11 +17,23 @@ class Extracted(NamedTuple):
 
 
 @runtime_checkable
-class Labelled(Protocol):
-    """Pictures, uint8 [N, C, H, W], with their class numbers or None."""
+class Pictures(Protocol):
+    """Pictures, uint8 [N, C, H, W]: a tensor, or what reads some of them when they are asked for."""
 
     @property
-    def pixels(self) -> Tensor: ...
+    def shape(self) -> torch.Size: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any, /) -> Tensor: ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """Pictures with their class numbers or None."""
+
+    @property
+    def pixels(self) -> Pictures: ...
 
     @property
     def labels(self) -> Tensor | None: ...

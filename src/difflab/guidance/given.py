@@ -19,6 +19,11 @@ class View(Denoiser):
         super().__init__(denoise.network, denoise.schedule, denoise.parameterisation, denoise.conditioning)
         self.denoise = denoise
 
+    @property
+    def given(self) -> Condition:
+        """The condition under which the other one answers where a call says none."""
+        return self.denoise.given if isinstance(self.denoise, View) else Condition()
+
 
 class Given(View):
     """denoise(x_t, t) for examples whose condition is known, a row for each.
@@ -31,6 +36,10 @@ class Given(View):
     def __init__(self, denoise: Denoiser, condition: Condition) -> None:
         super().__init__(denoise)
         self.condition = condition
+
+    @property
+    def given(self) -> Condition:
+        return self.condition
 
     def forward(
         self,

@@ -7,16 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from difflab.condition import Condition
-from difflab.guidance.given import Given, View
+from difflab.guidance.given import View
 from difflab.prediction import Denoiser, Prediction
 from difflab.schedules import Marginal
-
-
-def known(denoise: Denoiser, condition: Condition | None) -> Condition:
-    """The condition that a call of `denoise` answers under."""
-    if condition is not None:
-        return condition
-    return denoise.condition if isinstance(denoise, Given) else Condition()
 
 
 class Recalled(View):
@@ -38,7 +31,7 @@ class Recalled(View):
         at: Marginal | None = None,
         condition: Condition | None = None,
     ) -> Prediction:
-        condition = known(self.denoise, condition)
+        condition = self.given if condition is None else condition
         with torch.no_grad():
             first = self.denoise(x, t, at, condition).x0
         rows = self.told.to(x.device).reshape(-1, *[1] * (x.dim() - 1))
@@ -48,8 +41,10 @@ class Recalled(View):
 class Remembering(View):
     """In sampling: each call is told the estimate of the call before, for one batch on its way to images.
 
+    Around a guided denoiser it is the guided estimate that both calls of the network are told.
+
     Args:
-        denoise: which network, maybe told a condition.
+        denoise: which network, maybe told a condition, maybe guided.
     """
 
     def __init__(self, denoise: Denoiser) -> None:
@@ -63,6 +58,7 @@ class Remembering(View):
         at: Marginal | None = None,
         condition: Condition | None = None,
     ) -> Prediction:
-        prediction = self.denoise(x, t, at, replace(known(self.denoise, condition), x0=self.before))
+        condition = self.given if condition is None else condition
+        prediction = self.denoise(x, t, at, replace(condition, x0=self.before))
         self.before = prediction.x0
         return prediction

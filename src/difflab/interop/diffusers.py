@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-import torch
 from torch import Tensor, nn
 
-from difflab.errors import ConfigError
+from difflab.interop.mapping import divided, matched
 from difflab.models import UNet
 from difflab.models.unet import Attention, Residual, Stage
 
@@ -22,45 +21,27 @@ QKV = ("to_q", "to_k", "to_v")
 OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
+def recognises(state: Mapping[str, Tensor]) -> bool:
+    """Whether weights are named as those of a `UNet2DModel`."""
+    return {"conv_in.weight", "time_embedding.linear_1.weight", "mid_block.resnets.0.conv1.weight"} <= state.keys()
+
+
 def unet_weights(state: Mapping[str, Tensor], network: UNet) -> dict[str, Tensor]:
     """The state dict of `network` with the weights of `state`, a state dict of `UNet2DModel`.
 
-    Their model has to be of the family of DDPM (as `google/ddpm-cifar10-32`): blocks of the kinds DownBlock2D,
-    AttnDownBlock2D, UpBlock2D and AttnUpBlock2D, attention in the middle, and, which no weight tells,
-    `flip_sin_to_cos=False`, `freq_shift=1`, `downsample_padding=0`, `norm_eps=1e-6`; `attention_head_dim` as many
-    channels as ours has in a head (None: one head).
+    Their model has to be one that ours can be, which its config tells (`difflab.interop.unet2d`) and no weight does:
+    how the time is embedded, how images are padded, the number of heads, the eps of the norms.
 
     Raises:
         ConfigError: where the two are not of the same architecture: every weight that is missing, left over or of
             another shape.
     """
-    theirs = {modern(name): weight for name, weight in state.items()}
-    own = network.state_dict()
-    sources = {
-        f"{ours}.{kind}": [f"{layer}.{kind}" for layer in made_of]
-        for ours, made_of in layers(network)
-        for kind in ("weight", "bias")
-    }
-    found = {
-        name: torch.cat([theirs[source] for source in sources[name]])
-        for name in own
-        if name in sources and all(source in theirs for source in sources[name])
-    }
-    missing = [name for name in own if name not in found]
-    left_over = sorted(theirs.keys() - {source for name in own for source in sources.get(name, [])})
-    shapes = [
-        f"{name} {tuple(weight.shape)} instead of {tuple(own[name].shape)}"
-        for name, weight in found.items()
-        if weight.shape != own[name].shape
-    ]
-    complaints = [
-        f"{what}: {', '.join(names)}"
-        for what, names in (("missing", missing), ("left over", left_over), ("of another shape", shapes))
-        if names
-    ]
-    if complaints:
-        raise ConfigError(f"weights: {'; '.join(complaints)}; allowed are those of the same architecture")
-    return found
+    return matched(network, {modern(name): weight for name, weight in state.items()}, layers(network))
+
+
+def diffusers_weights(network: UNet) -> dict[str, Tensor]:
+    """The state dict of the `UNet2DModel` that computes what `network` does: the way back of `unet_weights`."""
+    return divided(network.state_dict(), layers(network))
 
 
 def modern(name: str) -> str:
@@ -73,6 +54,7 @@ def layers(network: UNet) -> Iterator[tuple[str, list[str]]]:
     """Each layer of ours with the layers of theirs that it is made of, one after the other."""
     yield "time.mlp.0", ["time_embedding.linear_1"]
     yield "time.mlp.2", ["time_embedding.linear_2"]
+    yield "classes.table", ["class_embedding"]
     yield "conv_in", ["conv_in"]
     yield from levels("down", network.down, "down_blocks", "downsamplers")
     for i, stage in enumerate(network.middle):

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difflab.condition import Condition
+from difflab.models.class_embedding import ClassEmbedding
 from difflab.models.time_embedding import TimeEmbedding
 
 
@@ -35,6 +37,7 @@ class MLP(nn.Module):
         blocks: residual blocks.
         dropout: in the blocks.
         outputs: for each number of x: 2 with a learned variance, which come after the others along the first axis.
+        classes: that the network can be told; 0 for none.
 
     Raises:
         ValueError: for an odd width.
@@ -48,20 +51,28 @@ class MLP(nn.Module):
         blocks: int,
         dropout: float,
         outputs: int = 1,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if width % 2:
             raise ValueError(f"model.width: {width}; allowed are even numbers")
         self.c_noise = c_noise
         self.time = TimeEmbedding(width, width)
+        self.classes = ClassEmbedding(classes, width) if classes else None
         self.enter, self.leave = nn.Linear(prod(shape), width), nn.Linear(width, outputs * prod(shape))
         self.blocks = nn.ModuleList([Block(width, dropout) for _ in range(blocks)])
         self.norm = nn.LayerNorm(width)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, x: Float[Tensor, "batch *shape"], c_noise: Float[Tensor, " batch"]) -> Tensor:
-        time = functional.silu(self.time(c_noise))
+    def forward(
+        self, x: Float[Tensor, "batch *shape"], c_noise: Float[Tensor, " batch"], condition: Condition | None = None
+    ) -> Tensor:
+        told = condition or Condition()
+        time = self.time(c_noise)
+        if self.classes is not None and told.classes is not None:
+            time = time + self.classes(told.classes)
+        time = functional.silu(time)
         h = self.enter(x.flatten(1))
         for block in self.blocks:
             h = block(h, time)

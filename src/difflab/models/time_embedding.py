@@ -1,11 +1,10 @@
-"""What a network is told about time: c_noise, and its sinusoidal embedding."""
-
-import math
+"""What a network is told about time: c_noise, and its embedding."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.models.sinusoids import SinesFirst, SinusoidKind
 from difflab.schedules import Schedule
 
 
@@ -17,6 +16,16 @@ class StepIndex:
 
     def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         return (1000 * t if schedule.T is None else t * schedule.T - 1).float()
+
+
+class ScaledIndex:
+    """c_noise = 1000 (k - 1)/T at t_k = k/T: from 0 to below 1000 for any T (Nichol & Dhariwal, 2021).
+
+    It is what most published weights of Improved DDPM were trained on, T = 4000 among them. In continuous time 1000 t.
+    """
+
+    def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return (1000 * (t if schedule.T is None else t - 1 / schedule.T)).float()
 
 
 class LogSigma:
@@ -55,20 +64,17 @@ class Nothing:
 class TimeEmbedding(nn.Module):
     """Sinusoids of c_noise (Vaswani et al., 2017, section 3.5, as in Ho et al., 2020), then two linear layers.
 
-    Sines come first, then cosines, at frequencies 10000^(-i/(half - 1)).
-
     Args:
         channels: number of sinusoids, even.
         width: of the embedding that comes out.
+        sinusoids: which, and in which order.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, sinusoids: SinusoidKind | None = None) -> None:
         super().__init__()
-        half = channels // 2
-        frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float64) / max(half - 1, 1))
-        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.sinusoids: SinusoidKind = sinusoids or SinesFirst()
+        self.register_buffer("frequencies", self.sinusoids.frequencies(channels // 2), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, c_noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
-        angle = c_noise[:, None] * self.frequencies
-        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
+        return self.mlp(self.sinusoids.of(c_noise[:, None] * self.frequencies))

@@ -1,101 +1,30 @@
-"""The U-Net of DDPM (Ho et al., 2020, appendix B)."""
+"""The U-Net of DDPM (Ho et al., 2020, appendix B), and by configuration that of Improved DDPM and of ADM."""
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from difflab.condition import Condition
+from difflab.models.class_embedding import ClassEmbedding
+from difflab.models.resampling import Convolutions, Resampling
+from difflab.models.sinusoids import SinesFirst, SinusoidKind
 from difflab.models.time_embedding import TimeEmbedding
+from difflab.models.unet_blocks import Attention, Residual, Stage, norm, zero
 
-
-def norm(channels: int, groups: int) -> nn.GroupNorm:
-    """GroupNorm with as many of `groups` as divide the channels."""
-    while channels % groups:
-        groups -= 1
-    return nn.GroupNorm(groups, channels, eps=1e-6)
-
-
-def zero(layer: nn.Module) -> nn.Module:
-    """The layer with its weights at zero: each residual branch starts as nothing."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
-
-
-class Residual(nn.Module):
-    """GroupNorm, SiLU, convolution, twice, with the time embedding added between; around it a skip."""
-
-    def __init__(self, c_in: int, c_out: int, c_time: int, dropout: float, groups: int) -> None:
-        super().__init__()
-        self.norm1, self.conv1 = norm(c_in, groups), nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.time = nn.Linear(c_time, c_out)
-        self.norm2, self.conv2 = norm(c_out, groups), zero(nn.Conv2d(c_out, c_out, 3, padding=1))
-        self.dropout = nn.Dropout(dropout)
-        self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv1(functional.silu(self.norm1(x)))
-        h = h + self.time(time)[:, :, None, None]
-        h = self.conv2(self.dropout(functional.silu(self.norm2(h))))
-        return self.skip(x) + h
-
-
-class Attention(nn.Module):
-    """Self-attention over the pixels of a feature map, with a skip."""
-
-    def __init__(self, channels: int, heads: int, groups: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = norm(channels, groups)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = zero(nn.Linear(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        pixels = self.norm(x).flatten(2).transpose(1, 2)
-        q, k, v = self.qkv(pixels).reshape(n, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
-        return x + self.out(mixed).transpose(1, 2).reshape(n, c, h, w)
-
-
-class Stage(nn.Module):
-    """A residual block, then attention where the resolution asks for it."""
-
-    def __init__(self, block: Residual, attention: Attention | None) -> None:
-        super().__init__()
-        self.block, self.attention = block, attention
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        x = self.block(x, time)
-        return x if self.attention is None else self.attention(x)
-
-
-class Down(nn.Module):
-    """Half the resolution: a stride-2 convolution, padded at the right and the bottom as in DDPM."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(functional.pad(x, (0, 1, 0, 1)))
-
-
-class Up(nn.Module):
-    """Twice the resolution: nearest neighbours, then a convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))
+SINES_FIRST = SinesFirst()
+CONVOLUTIONS = Convolutions(symmetric=False)
 
 
 class UNet(nn.Module):
-    """network(x, c_noise) -> an output of the shape of x, or of `outputs` times its channels.
+    """network(x, c_noise, condition) -> an output of the shape of x, or of `outputs` times its channels.
+
+    What has a default is as in DDPM, for networks that were trained before it could be chosen.
 
     Args:
         shape: (channels, height, width) of the images.
@@ -104,13 +33,25 @@ class UNet(nn.Module):
         multipliers: width of each level in units of `channels`; each but the first halves the resolution.
         blocks: residual blocks a level.
         attention: heights of the feature maps that get self-attention; the middle always does.
-        heads: attention heads.
+        heads: attention heads, or None:
+        head_channels: width of a head, or None; one of the two is given.
         dropout: in the residual blocks.
         groups: of GroupNorm, at most.
+        norm_eps: of GroupNorm.
+        scale_shift: the embedding scales and shifts the second norm of a block instead of being added before it.
+        resample: what stands between the levels.
+        sinusoids: which ones the time embedding begins with.
+        time_channels: number of them, even; None for `channels`. The embedding is 4 times as wide.
+        xavier: first weights as in DDPM; PyTorch's own without, as in Improved DDPM and ADM. Zero last layers in both.
+        self_condition: takes `condition.x0`, an earlier estimate of x_0, beside x (Chen et al., 2023, section 3.2).
+        checkpointing: keep only what lies between blocks for the backward pass, and compute the rest again.
         outputs: for each channel of the image: 2 with a learned variance.
+        classes: that the network can be told; 0 for none.
+        told_channels: of an image that it is told beside x; 0 for none.
+        told_numbers: how many it is told of how an image was augmented; 0 for none.
 
     Raises:
-        ValueError: where the image cannot be halved that often.
+        ValueError: where the image cannot be halved that often, and for widths that do not fit.
     """
 
     def __init__(
@@ -121,75 +62,152 @@ class UNet(nn.Module):
         multipliers: Sequence[int],
         blocks: int,
         attention: Sequence[int],
-        heads: int,
+        heads: int | None,
         dropout: float,
         groups: int,
+        norm_eps: float = 1e-6,
+        head_channels: int | None = None,
+        scale_shift: bool = False,
+        resample: Resampling = CONVOLUTIONS,
+        sinusoids: SinusoidKind = SINES_FIRST,
+        time_channels: int | None = None,
+        xavier: bool = True,
+        self_condition: bool = False,
+        checkpointing: bool = False,
         outputs: int = 1,
+        classes: int = 0,
+        told_channels: int = 0,
+        told_numbers: int = 0,
     ) -> None:
         super().__init__()
-        if len(shape) != 3:
-            raise ValueError(f"model: a U-Net of data of shape {tuple(shape)}; allowed for points is model=mlp")
-        c_image, height, width = shape
-        stride = 2 ** (len(multipliers) - 1)
-        if height % stride or width % stride:
-            raise ValueError(
-                f"model.multipliers: {len(multipliers)} levels halve the image {len(multipliers) - 1} times, "
-                f"so its sides must be divisible by {stride}; the data has {height}x{width}"
-            )
-        wrong = [m * channels for m in multipliers if m * channels % heads]
-        if channels % 2 or wrong:
-            raise ValueError(f"model.channels: {channels} must be even and every level divisible by heads={heads}")
-        self.c_noise = c_noise
-        c_time = 4 * channels
-        self.time = TimeEmbedding(channels, c_time)
-        self.conv_in = nn.Conv2d(c_image, channels, 3, padding=1)
+        check_sides(shape, multipliers)
+        check_widths(channels, multipliers, heads, head_channels)
+        c_image, side = shape[0], shape[1]
+        self.c_noise, self.checkpointing = c_noise, checkpointing
+        self.self_condition, self.told_channels = self_condition, told_channels
+        time_channels = channels if time_channels is None else time_channels
+        c_time = 4 * time_channels
+        self.time = TimeEmbedding(time_channels, c_time, sinusoids)
+        self.classes = ClassEmbedding(classes, c_time) if classes else None
+        self.augment = nn.Linear(told_numbers, c_time, bias=False) if told_numbers else None
+        c_in = c_image + told_channels + (c_image if self_condition else 0)
+        self.conv_in = nn.Conv2d(c_in, channels, 3, padding=1)
+        normed = partial(norm, groups=groups, eps=norm_eps)
+        block = partial(Residual, c_time=c_time, dropout=dropout, norm=normed, scale_shift=scale_shift)
+
+        def attended(c: int) -> Attention:
+            return Attention(c, heads or c // (head_channels or c), normed)
 
         def stage(c_in: int, c_out: int, side: int) -> Stage:
-            block = Residual(c_in, c_out, c_time, dropout, groups)
-            return Stage(block, Attention(c_out, heads, groups) if side in attention else None)
+            return Stage(block(c_in, c_out), attended(c_out) if side in attention else None)
 
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        c, side, skips = channels, height, [channels]
+        c, skips = channels, [channels]
         for level, multiplier in enumerate(multipliers):
             for _ in range(blocks):
                 self.down.append(stage(c, multiplier * channels, side))
                 c = multiplier * channels
                 skips.append(c)
             if level < len(multipliers) - 1:
-                self.down.append(Down(c))
+                self.down.append(resample.down(c, block))
                 side //= 2
                 skips.append(c)
-        self.middle = nn.ModuleList(
-            [
-                Stage(Residual(c, c, c_time, dropout, groups), Attention(c, heads, groups)),
-                Stage(Residual(c, c, c_time, dropout, groups), None),
-            ]
-        )
+        self.middle = nn.ModuleList([Stage(block(c, c), attended(c)), Stage(block(c, c), None)])
         for level, multiplier in reversed(list(enumerate(multipliers))):
             for _ in range(blocks + 1):
                 self.up.append(stage(c + skips.pop(), multiplier * channels, side))
                 c = multiplier * channels
             if level > 0:
-                self.up.append(Up(c))
+                self.up.append(resample.up(c, block))
                 side *= 2
-        self.norm_out, self.conv_out = norm(c, groups), zero(nn.Conv2d(c, outputs * c_image, 3, padding=1))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                if module.weight.any():  # the zero layers stay zero
-                    nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        self.norm_out, self.conv_out = normed(c), zero(nn.Conv2d(c, outputs * c_image, 3, padding=1))
+        if xavier:
+            start_as_ddpm(self)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Float[Tensor, "batch c h w"], c_noise: Float[Tensor, " batch"]) -> Tensor:
-        time = functional.silu(self.time(c_noise))
-        h = self.conv_in(x.contiguous(memory_format=torch.channels_last))
+    def forward(
+        self, x: Float[Tensor, "batch c h w"], c_noise: Float[Tensor, " batch"], condition: Condition | None = None
+    ) -> Tensor:
+        told = condition or Condition()
+        time = functional.silu(self.embedded(c_noise, told))
+        h = self.conv_in(self.beside(x, told).contiguous(memory_format=torch.channels_last))
         skips = [h]
         for layer in self.down:
-            h = layer(h, time) if isinstance(layer, Stage) else layer(h)
+            h = self.run(layer, h, time)
             skips.append(h)
         for layer in self.middle:
-            h = layer(h, time)
+            h = self.run(layer, h, time)
         for layer in self.up:
-            h = layer(torch.cat([h, skips.pop()], dim=1), time) if isinstance(layer, Stage) else layer(h)
+            h = self.run(layer, torch.cat([h, skips.pop()], dim=1) if isinstance(layer, Stage) else h, time)
         return self.conv_out(functional.silu(self.norm_out(h)))
+
+    def embedded(self, c_noise: Tensor, told: Condition) -> Tensor:
+        """The time with what is told as numbers; nothing is added for what is not."""
+        time = self.time(c_noise)
+        if self.classes is not None and told.classes is not None:
+            time = time + self.classes(told.classes)
+        if self.augment is not None and told.augment is not None:
+            time = time + self.augment(told.augment.to(time))
+        return time
+
+    def beside(self, x: Tensor, told: Condition) -> Tensor:
+        """x with what is told as channels; zeros for what is not."""
+        parts = [x]
+        if self.told_channels:
+            n, _, h, w = x.shape
+            parts.append(x.new_zeros(n, self.told_channels, h, w) if told.image is None else told.image.to(x))
+        if self.self_condition:
+            parts.append(torch.zeros_like(x) if told.x0 is None else told.x0.to(x))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else x
+
+    def run(self, layer: nn.Module, h: Tensor, time: Tensor) -> Tensor:
+        """A layer; of its insides nothing is kept for the backward pass with `checkpointing`."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(layer, h, time, use_reentrant=False)
+        return layer(h, time)
+
+
+def check_sides(shape: Sequence[int], multipliers: Sequence[int]) -> None:
+    """Refuse images that cannot be halved that often.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    if len(shape) != 3:
+        raise ValueError(f"model: a U-Net of data of shape {tuple(shape)}; allowed for points is model=mlp")
+    height, width = shape[1:]
+    stride = 2 ** (len(multipliers) - 1)
+    if height % stride or width % stride:
+        raise ValueError(
+            f"model.multipliers: {len(multipliers)} levels halve the image {len(multipliers) - 1} times, "
+            f"so its sides must be divisible by {stride}; the data has {height}x{width}"
+        )
+
+
+def check_widths(channels: int, multipliers: Sequence[int], heads: int | None, head_channels: int | None) -> None:
+    """Refuse levels that cannot be shared by heads.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    if (heads is None) == (head_channels is None):
+        raise ValueError(f"model.heads: {heads} beside head_channels={head_channels}; allowed is one, the other null")
+    name, number = ("heads", heads) if head_channels is None else ("head_channels", head_channels)
+    if channels % 2 or any(m * channels % (number or 1) for m in multipliers):
+        raise ValueError(f"model.channels: {channels} must be even and every level divisible by {name}={number}")
+
+
+def start_as_ddpm(network: nn.Module) -> None:
+    """First weights from Glorot & Bengio's uniform law, no biases; what is zero stays zero.
+
+    Queries, keys and values are a layer each in DDPM: their fan is that of a square.
+    """
+    attentions = [module for module in network.modules() if isinstance(module, Attention)]
+    silent = {module.conv2 for module in network.modules() if isinstance(module, Residual)}
+    silent |= {attention.out for attention in attentions} | {network.conv_out}
+    square = {attention.qkv for attention in attentions}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and module not in silent:
+            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2) if module in square else 1.0)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

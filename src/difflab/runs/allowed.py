@@ -13,10 +13,12 @@ from difflab.runs.trust import quoted
 # without sections: anywhere. Not difflab.runs: what works on files, processes and other runs' configs is no option, and
 # a config that came with somebody's checkpoint must not reach it.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "data": ("data",),
+    "condition": ("condition",),
+    "data": ("data", "augmentation"),
     "distributions": (),
     "evaluation": (),
     "features": (),
+    "guidance": ("guidance",),
     "likelihood": (),
     "losses": (),
     "metrics": (),

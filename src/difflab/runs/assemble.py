@@ -1,16 +1,17 @@
 """The parts of an experiment, built from its config: the same for training, for scripts and for load_run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from difflab.condition import Conditioning, Unconditional
-from difflab.data import Indexed
+from difflab.data import Augmentation, Indexed
 from difflab.errors import ConfigError
-from difflab.evaluation import Drawing, Likelihood, Metrics, Store
+from difflab.evaluation import Asked, Drawing, Guidance, Likelihood, Metrics, Store
 from difflab.features import Extractor
+from difflab.guidance import ClassifierFree
 from difflab.prediction import Denoiser
 from difflab.process import Variance
 from difflab.runs.build import build, wants
@@ -30,10 +31,23 @@ class Parts:
     protocol: Metrics
     extractor: Extractor
     variance: Variance
+    guidance: ClassifierFree | None = None
+
+    def asked(self, seed: int, classes: Sequence[int] | None = None, guidance: Guidance | None = None) -> Asked:
+        """What is asked of each sample of a generation.
+
+        Args:
+            guidance: None for that of the config.
+
+        Raises:
+            ConfigError: for classes that the network does not know.
+        """
+        return Asked(self.denoiser.conditioning, self.data, seed, classes, guidance or self.guidance)
 
     def drawing(self, config: Mapping[str, Any], store: Store | None = None) -> Drawing:
         """How samples are drawn, by `generation` of a config."""
-        return Drawing(self.sampler, config["generation"]["seed"], config["generation"]["chunk"], store)
+        seed, chunk = config["generation"]["seed"], config["generation"]["chunk"]
+        return Drawing(self.sampler, seed, chunk, store, self.asked(seed))
 
 
 def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:
@@ -59,7 +73,7 @@ def denoiser_of(config: Mapping[str, Any], data: Indexed, outputs: int = 1) -> D
     parameterisation = build(config["prediction"], "prediction", more, sigma_data=data.sigma_data)
     offers: dict[str, Any] = {"shape": data.shape, "outputs": outputs, "parameterisation": parameterisation}
     if wants(config["model"], "model", "images", more):
-        offers["images"] = data.scaling.encode(data.train.values)
+        offers["images"] = data.scaling.encode(data.train.values[:])
     if "distribution" not in config["model"] and wants(config["model"], "model", "distribution", more):
         if data.distribution is None:
             raise ConfigError("model: the law of this data is not known; allowed is data=gaussian_mixture, or oracle")
@@ -74,12 +88,16 @@ def conditioning_of(config: Mapping[str, Any], data: Indexed) -> Conditioning:
     """What the network of a config is told of an example; runs of earlier versions are told nothing.
 
     Raises:
-        ConfigError: for classes of data without any.
+        ConfigError: for classes of data without any, and images that do not fit the condition.
     """
     node = config.get("condition")
     conditioning = build(node, "condition", list(config["targets"])) if node else Unconditional()
     if conditioning.classes and not data.classes:
         raise ConfigError(f"condition: classes; {type(data).__name__} has none here: allowed are none, or other data")
+    try:
+        conditioning.channels(data.shape)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return conditioning
 
 
@@ -89,11 +107,11 @@ def told(config: Mapping[str, Any], data: Indexed, conditioning: Conditioning) -
     Raises:
         ConfigError: for a network that cannot be told it.
     """
-    augmentation = config.get("augmentation") or {}
+    augmentation = augmentation_of(config)
     numbers = {
         "classes": data.classes if conditioning.classes else 0,
         "told_channels": conditioning.channels(data.shape),
-        "told_numbers": build(augmentation, "augmentation").told if augmentation.get("_target_") else 0,
+        "told_numbers": 0 if augmentation is None else augmentation.told,
     }
     reasons = {"classes": "a class", "told_channels": "an image", "told_numbers": "how an image was augmented"}
     for parameter, number in numbers.items():
@@ -102,6 +120,29 @@ def told(config: Mapping[str, Any], data: Indexed, conditioning: Conditioning) -
             field = "augmentation" if parameter == "told_numbers" else "condition"
             raise ConfigError(f"{field}: model {name} cannot be told {reasons[parameter]}; allowed is none")
     return numbers
+
+
+def augmentation_of(config: Mapping[str, Any]) -> Augmentation | None:
+    """How training images are augmented beside flips."""
+    node = config.get("augmentation") or {}
+    return build(node, "augmentation", list(config["targets"])) if node.get("_target_") else None
+
+
+def guidance_of(config: Mapping[str, Any], denoiser: Denoiser) -> ClassifierFree | None:
+    """How samples are guided.
+
+    Raises:
+        ConfigError: for a network that cannot be.
+    """
+    node = config.get("guidance") or {}
+    if not node.get("_target_"):
+        return None
+    guidance = build(node, "guidance", list(config["targets"]))
+    try:
+        guidance.check(denoiser.conditioning)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return guidance
 
 
 def untried_sampler(config: Mapping[str, Any], data: Indexed) -> Sampler:
@@ -167,4 +208,5 @@ def assemble(config: Mapping[str, Any], trained: Mapping[str, Any] | None = None
         protocol,
         build(config["features"], "features", more),
         variance,
+        guidance_of(config, denoiser),
     )

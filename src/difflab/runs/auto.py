@@ -96,6 +96,6 @@ def distance(data: Indexed, cache: Path) -> float:
     with FileLock(f"{path}.lock"):
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             return float(json.loads(path.read_text())["largest_distance"])
-        found = largest_distance(data.scaling.encode(data.train.values))
+        found = largest_distance(data.scaling.encode(data.train.values[:]))
         write_json(path, {"largest_distance": found})
     return found

@@ -98,7 +98,7 @@ def overhead(settings: dict[str, Any]) -> Row:
     data.setup()
     ours, bare = denoiser_of(config, data), denoiser_of(config, data)
     steps, warmup = settings["steps"] * settings["repetitions"], 1
-    interleaved = BareSteps(bare_step(bare, data.train.pixels, settings["batch_size"]), warmup)
+    interleaved = BareSteps(bare_step(bare, data.train.pixels[:], settings["batch_size"]), warmup)
     module = Diffusion(ours, Simple(), Uniform(), AdamW(1e-4, (0.9, 0.999), 1e-8, 0.0, 100, 1.0), data.scaling, 0)
     with tempfile.TemporaryDirectory() as folder:
         keep = Checkpoints(Path(folder), 10**9, 1)

@@ -24,8 +24,8 @@ from difflab.runs.together import together
 from difflab.training.posthoc import left_out
 from difflab.training.snapshots import Snapshots
 
-RECORDED = ("likelihood", "sampler", "metrics", "features", "generation")
-OF_SAMPLES = ("sampler", "grid", "features")  # sections that bits per dimension do not depend on
+RECORDED = ("likelihood", "guidance", "sampler", "metrics", "features", "generation")
+OF_SAMPLES = ("guidance", "sampler", "grid", "features")  # sections that bits per dimension do not depend on
 OF_DRAWS = ("distances", "samples", "draws", "force", "pictures", "every", "budget")  # and fields of metrics
 told = EvaluationLog()
 known: dict[str, Scores] = {}  # bits per dimension that this process has computed, by what determines them
@@ -58,7 +58,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> Point:
     evaluation, figures = found.evaluation, found.evaluation.figures
     if found.scores is not None:
         known[key] = found.scores
-    settings = {section: config[section] for section in RECORDED} | {"ema": {"length": cfg.ema.length}}
+    settings = {section: config.get(section) for section in RECORDED} | {"ema": {"length": cfg.ema.length}}
     made = {"overrides": overrides, "checkpoint": cfg.checkpoint, "step": found.step, "settings": settings}
     target.record(made | figures)
     found.store.clear()

@@ -1,6 +1,6 @@
 """A finished run as the scripts open it: the folder, and what the command line changes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -15,7 +15,10 @@ from difflab.runs.load import Run, load_run
 from difflab.runs.settings import changes
 from difflab.runs.trust import without_say
 
-DRAWN_BY = ("data", "model", "c_noise", "prediction", "schedule", "warp", "variance", "sampler", "targets")
+DRAWN_BY = (
+    *("data", "model", "condition", "c_noise", "prediction", "schedule", "warp", "variance", "guidance", "sampler"),
+    "targets",
+)
 
 
 class Finished(NamedTuple):
@@ -63,13 +66,21 @@ class Finished(NamedTuple):
         return load_run(self.path, self.checkpoint, self.targets, ema_length=self.ema_length, **self.changes)
 
 
-def store_of(folder: RunFolder, config: Mapping[str, Any], parts: Parts, seed: int, chunk: int) -> Store:
+def store_of(
+    folder: RunFolder,
+    config: Mapping[str, Any],
+    parts: Parts,
+    seed: int,
+    chunk: int,
+    classes: Sequence[int] | None = None,
+) -> Store:
     """Where finished chunks of a run's samples are kept until all are there: in its samples/.
 
     Args:
         parts: of the run, with the weights that are sampled from.
+        classes: that are asked for.
     """
-    settings = {key: config.get(key) for key in DRAWN_BY}
+    settings = {key: config.get(key) for key in DRAWN_BY} | {"classes": classes}
     numbers = {"seed": seed, "chunk": chunk, "shape": parts.data.shape, "device": parts.denoiser.device.type}
     key = identity(parts.denoiser.state_dict(), settings | numbers | {"images": parts.data.fingerprint()})
     return Store(folder.samples, key)

@@ -201,13 +201,16 @@ class Frame:
             print(line, file=sys.stderr)
 
 
-def run(config: str, task: str, owns_folder: bool = False) -> None:
+def run(
+    config: str, task: str, owns_folder: bool = False, rewrite: Callable[[list[str]], list[str]] | None = None
+) -> None:
     """The body of a command-line script; ends the process with the exit code of the contract.
 
     Args:
         config: name of its YAML in configs/.
         task: module whose `main(cfg, folder)` does the work.
         owns_folder: whether the job writes a run folder of its own.
+        rewrite: what the command makes of its own command line before anything else does.
     """
     register_resolvers()
     logging.raiseExceptions = False  # where run.log finds no room, that is not what the user is to read
@@ -229,6 +232,7 @@ def run(config: str, task: str, owns_folder: bool = False) -> None:
             )
         if not has_parent():
             sys.argv[1:] = sorted(command, key=lambda a: a not in ("-m", "--multirun"))  # argparse wants -m first
+            sys.argv[1:] = sys.argv[1:] if rewrite is None else rewrite(sys.argv[1:])
             sys.argv[1:] = rewritten(sys.argv[1:]) if owns_folder else with_choices(config, sys.argv[1:])
         if is_child() and not has_parent():
             sys.argv.append("hydra.output_subdir=null")  # the first process writes it

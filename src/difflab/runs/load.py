@@ -1,6 +1,6 @@
 """A finished run as an object: sampling and scoring with its EMA weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from difflab.data import ImageData, Indexed
 from difflab.data.torchvision_sets import TorchvisionSet
 from difflab.errors import ConfigError
-from difflab.evaluation import Evaluation, Scores, Store, generate, measure
+from difflab.evaluation import Evaluation, Guidance, Scores, Store, conditioned, generate, measure
 from difflab.randomness import SampleNoise
-from difflab.runs.assemble import Parts, assemble, sampler_of
+from difflab.runs.assemble import Parts, assemble, guidance_of, sampler_of
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
@@ -66,6 +66,8 @@ class Run:
         sampler: str | Sampler | None = None,
         steps: int | None = None,
         seed: int | None = None,
+        classes: Sequence[int] | None = None,
+        guidance: float | Guidance | None = None,
         **values: Any,
     ) -> Tensor:
         """n samples, [n, C, H, W], in the data's own range (-1 to 1); sample i depends on (seed, i) alone.
@@ -75,9 +77,11 @@ class Run:
             sampler: a Sampler, or the name of an option, whose other settings are `values`; None for the run's own.
             steps: network calls a sample; None for the sampler's own.
             seed: None for the run's generation.seed.
+            classes: sample i is of class classes[i mod n]; None for classes as frequent as in the data.
+            guidance: a scale of classifier-free guidance, or an object that guides; None for the run's own.
 
         Raises:
-            ConfigError: for a sampler that does not fit.
+            ConfigError: for a sampler that does not fit, and for classes and guidance that the network does not know.
         """
         if n < 1:
             raise ConfigError(f"n: {n}; allowed are whole numbers from 1")
@@ -86,45 +90,72 @@ class Run:
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
         parts = self.parts
         measure(chosen, parts.denoiser, parts.data)
-        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"]).samples
+        asked = parts.asked(seed, classes, self._guidance(guidance))
+        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"], asked=asked).samples
+
+    def _guidance(self, guidance: float | Guidance | None) -> Guidance | None:
+        """A guidance, or that of a scale."""
+        if not isinstance(guidance, int | float):
+            return guidance
+        node = option("guidance", "classifier_free", self.config, scale=float(guidance))
+        return guidance_of(self.config | {"guidance": node}, self.parts.denoiser)
 
     @torch.inference_mode()
-    def encode(self, x: Tensor, sampler: str | Sampler = "ddim", steps: int | None = None, **values: Any) -> Tensor:
+    def encode(
+        self,
+        x: Tensor,
+        sampler: str | Sampler = "ddim",
+        steps: int | None = None,
+        labels: Tensor | None = None,
+        **values: Any,
+    ) -> Tensor:
         """Codes of images, [N, C, H, W]: what `decode` with the same sampler makes the images of again.
 
         Args:
             x: in the data's own range, -1 to 1.
             sampler, steps, values: as for `sample`; one that draws no noise on its way. x0 is not clipped unless the
                 values say so: clipped steps cannot be undone.
+            labels: class numbers, [N], for a network that is told classes.
 
         Raises:
-            ConfigError: for a sampler that draws noise.
+            ConfigError: for a sampler that draws noise, and without labels where the network needs them.
         """
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, {"clip": False} | values)
-        denoise = self.parts.denoiser
-        pieces = x.float().to(denoise.device).split(self.config["generation"]["chunk"])
+        denoise, chunk = self.parts.denoiser, self.config["generation"]["chunk"]
+        told = conditioned(denoise, x.float(), labels, "x")
+        pieces = [told.rows(slice(a, a + chunk)) for a in range(0, len(x), chunk)]
         try:
-            return torch.cat([encode(chosen, denoise, denoise.schedule, piece).cpu() for piece in pieces])
+            codes = [encode(chosen, p.seen_by(denoise), denoise.schedule, p.x0.to(denoise.device)) for p in pieces]
+            return torch.cat([code.cpu() for code in codes])
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, sampler: str | Sampler = "ddim", steps: int | None = None, **values: Any) -> Tensor:
+    def decode(
+        self,
+        codes: Tensor,
+        sampler: str | Sampler = "ddim",
+        steps: int | None = None,
+        labels: Tensor | None = None,
+        **values: Any,
+    ) -> Tensor:
         """Images of codes, [N, C, H, W], in the data's own range; between two codes lies `difflab.samplers.slerp`.
 
         Args:
             codes: of `encode`, or standard normal numbers times the schedule's `prior_std`.
             sampler, steps, values: as for `sample`.
+            labels: as for `encode`.
         """
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, {"clip": False} | values)
         denoise = self.parts.denoiser
         measure(chosen, denoise, self.parts.data)
-        pieces = codes.float().to(denoise.device).split(self.config["generation"]["chunk"])
-        seed, images = self.config["generation"]["seed"], []
-        for i, piece in enumerate(pieces):
-            first = i * len(pieces[0])
-            noise = SampleNoise(seed, range(first, first + len(piece)), codes.shape[1:], denoise.device)
-            images.append(chosen.sample(denoise, denoise.schedule, noise, start=piece).cpu())
+        chunk, seed, images = self.config["generation"]["chunk"], self.config["generation"]["seed"], []
+        told = conditioned(denoise, codes.float(), labels, "x")
+        for first in range(0, len(codes), chunk):
+            piece = told.rows(slice(first, first + chunk))
+            noise = SampleNoise(seed, range(first, first + len(piece.x0)), codes.shape[1:], denoise.device)
+            start = piece.x0.to(denoise.device)
+            images.append(chosen.sample(piece.seen_by(denoise), denoise.schedule, noise, start=start).cpu())
         return torch.cat(images)
 
     def _sampler(self, name: str | None, steps: int | None, values: dict[str, Any]) -> Sampler:
@@ -141,13 +172,22 @@ class Run:
         return sampler_of(self.config | {"sampler": node}, self.parts.denoiser, self.parts.data)
 
     def bits_per_dim(
-        self, x: Tensor, likelihood: str = "stratified", seed: int = 0, **values: Any
+        self,
+        x: Tensor,
+        likelihood: str = "stratified",
+        seed: int = 0,
+        labels: Tensor | None = None,
+        **values: Any,
     ) -> tuple[float, float]:
         """Mean bits per dimension of images, and its standard error (Monte-Carlo and the choice of images together).
 
         Args:
             x: [N, C, H, W] on the levels of the data, -1 to 1.
             likelihood: name of an option.
+            labels: class numbers, [N], for a network that is told classes: bits given the class.
+
+        Raises:
+            ConfigError: without labels where the network was always told the class.
         """
         data = self.parts.data
         if not isinstance(data, ImageData):
@@ -159,7 +199,8 @@ class Run:
         if x.shape[1:] != torch.Size(data.shape):
             raise ConfigError(f"x: shape {tuple(x.shape)}; allowed are [N, {', '.join(map(str, data.shape))}]")
         measure(chosen, self.parts.denoiser, data)
-        return chosen.of(self.parts.denoiser, data, x.cpu().float(), seed)
+        told = conditioned(self.parts.denoiser, x.cpu().float(), labels, "x")
+        return chosen.of(self.parts.denoiser, data, told, seed)
 
     def evaluate(self, store: Store | None = None, scores: Scores | None = None) -> Evaluation:
         """Every figure of the run's protocol, with the settings in `config`.

@@ -54,6 +54,7 @@ NULLABLE = {
     "features.sha256",
     "trainer.gradient_clip_val",
     "ema.rampup",
+    "model.heads",
 }
 
 RANGES: dict[str, Range] = {
@@ -64,6 +65,9 @@ RANGES: dict[str, Range] = {
         lambda v: texts(v) and all(m.replace(".", "_").isidentifier() for m in v),
     ),
     "resume": TEXT,
+    "init": TEXT,
+    "weights": TEXT,
+    "size": COUNT,
     "outputs": TEXT,
     "cache": TEXT,
     "seed": SEED,
@@ -102,6 +106,9 @@ RANGES: dict[str, Range] = {
     "model.width": COUNT,
     "model.blocks": COUNT,
     "model.heads": COUNT,
+    "model.head_channels": COUNT,
+    "model.time_channels": Range("null or even numbers from 2", lambda v: whole(v) and v >= 2 and v % 2 == 0),
+    "model.norm_eps": POSITIVE,
     "model.groups": COUNT,
     "model.multipliers": COUNTS,
     "model.attention": SIDES,
@@ -169,6 +176,19 @@ RANGES: dict[str, Range] = {
         "positive numbers, .inf among them", lambda v: (number(v) and v > 0) or v == float("inf")
     ),
     "sampler.churn_noise": NOT_NEGATIVE,
+    "condition.drop": PROPER,
+    "condition.rectangles": NOT_NEGATIVE,
+    "condition.halves": NOT_NEGATIVE,
+    "condition.pixels": NOT_NEGATIVE,
+    "condition.least": Range("numbers above 0, at most 1", lambda v: number(v) and 0 < v <= 1),
+    "condition.most": Range("numbers above 0, at most 1", lambda v: number(v) and 0 < v <= 1),
+    "condition.factor": Range("whole numbers from 2", lambda v: whole(v) and v >= 2),
+    "guidance.scale": NOT_NEGATIVE,
+    "guidance.sigma_min": NOT_NEGATIVE,
+    "guidance.sigma_max": Range(
+        "positive numbers, .inf among them", lambda v: (number(v) and v > 0) or v == float("inf")
+    ),
+    "guidance.rescale": SHARE,
     "likelihood.batch": COUNT,
     "likelihood.rtol": BETWEEN,
     "likelihood.atol": BETWEEN,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from difflab.data import Augmentation
 from difflab.errors import ConfigError
 from difflab.losses import ByParts, Explicit, Hybrid, Loss, Vlb
 from difflab.prediction import Parameterisation
@@ -33,6 +34,7 @@ class Choices:
     sampler: Sampler | None = None
     likelihood: Any = None
     levels: int | None = 256
+    augmentation: Augmentation | None = None
 
     def ends_in_noise(self) -> bool:
         """Whether nothing of the image is left at t = 1."""
@@ -86,6 +88,11 @@ TABLE = (
         lambda c: c.bounds() and c.levels is None,
         "the bound ends in a decoder of levels, and points have none; allowed are the losses without a bound: simple, "
         "score, ...",
+    ),
+    Refusal(
+        "augmentation",
+        lambda c: c.bounds() and c.augmentation is not None,
+        "the bound ends in a decoder of levels, which augmented images do not lie on; allowed is none",
     ),
     Refusal(
         "loss",

@@ -14,6 +14,7 @@ ORDERED = (
     ("c_noise.lowest", "c_noise.highest"),
     ("times.log_snr_min", "times.log_snr_max"),
     ("sampler.churn_min", "sampler.churn_max"),
+    ("guidance.sigma_min", "guidance.sigma_max"),
 )
 
 

@@ -10,7 +10,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from difflab.data import ImageData
-from difflab.errors import ConfigError
 from difflab.evaluation import Store, as_pictures, decoded, generate, measure, picture
 from difflab.evaluation.film import film
 from difflab.evaluation.processes import rank_and_size
@@ -31,6 +30,7 @@ class Drawn(NamedTuple):
         array: 8-bit pictures, uint8 [n, H, W, C], or points, float32 [n, 2].
         calls, sampler: network calls a sample, and the sampler's name.
         store: where the samples are kept until then.
+        scale: of guidance; None for none.
     """
 
     picture: Callable[[Path], None]
@@ -39,6 +39,7 @@ class Drawn(NamedTuple):
     calls: int
     sampler: str
     store: Store
+    scale: float | None
 
 
 def main(cfg: DictConfig, folder: RunFolder) -> None:
@@ -47,15 +48,14 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     Raises:
         ConfigError: where the run or the settings are refused, and for samples that are not finite.
     """
-    if cfg.classes is not None:
-        raise ConfigError(f"classes: {list(cfg.classes)}; this run's network was trained without classes: only null")
     if cfg.animation is not None:
         check_animation(f".{cfg.animation}")
     finished = Finished.of(cfg, list(HydraConfig.get().overrides.task))
-    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk, cfg.animation is not None)
+    classes = None if cfg.classes is None else list(cfg.classes)
+    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk, classes, cfg.animation is not None)
     out = Path(cfg.out) if cfg.out is not None else RunFolder(Path(finished.path)).samples
     average = "" if cfg.ema.length is None else f"_ema{cfg.ema.length:g}"
-    name = f"{drawn.sampler}_{drawn.calls}_seed{cfg.seed}_n{cfg.n}{average}"
+    name = f"{drawn.sampler}_{drawn.calls}{asked_for(drawn, classes)}_seed{cfg.seed}_n{cfg.n}{average}"
     drawn.picture(out / f"{name}.png")
     unfinished = out / f".{name}.npz.new"
     with unfinished.open("wb") as file:
@@ -70,17 +70,25 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         print(f"{out / name}.{cfg.animation}")
 
 
-def draw(finished: Finished, n: int, seed: int, chunk: int, animated: bool) -> Drawn:
+def asked_for(drawn: Drawn, classes: list[int] | None) -> str:
+    """The part of a file's name that says what was asked of its samples."""
+    told = "" if classes is None else "_classes" + "-".join(map(str, classes))
+    return told if drawn.scale is None else f"{told}_guidance{drawn.scale:g}"
+
+
+def draw(finished: Finished, n: int, seed: int, chunk: int, classes: list[int] | None, animated: bool) -> Drawn:
     """The samples, on every process that shares in them."""
     run = finished.load()
     data, denoise, sampler = run.parts.data, run.parts.denoiser, run.parts.sampler
-    store = store_of(run.folder, run.config, run.parts, seed, chunk)
+    store = store_of(run.folder, run.config, run.parts, seed, chunk, classes)
+    asked, guidance = run.parts.asked(seed, classes), run.parts.guidance
     measure(sampler, denoise, data)
-    samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store)
+    samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store, asked=asked)
     images = isinstance(data, ImageData)
     array = as_pictures(samples, data).permute(0, 2, 3, 1) if images else decoded(samples, data)
     shown = picture(samples[:IMAGES] if images else samples, data)
     animation = None
     if animated and rank_and_size()[0] == 0:
-        animation = partial(animate, film(denoise, sampler, data, n, seed))
-    return Drawn(shown, animation, array.numpy(), calls, type(sampler).__name__.lower(), store)
+        animation = partial(animate, film(denoise, sampler, data, n, seed, asked))
+    scale = None if guidance is None else guidance.scale
+    return Drawn(shown, animation, array.numpy(), calls, type(sampler).__name__.lower(), store, scale)

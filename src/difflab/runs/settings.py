@@ -12,7 +12,7 @@ from difflab.runs.paths import CONFIGS
 from difflab.runs.resume import as_override, key_of, override
 from difflab.runs.trust import quoted, read_yaml
 
-GROUPS = ("sampler", "grid", "variance", "decoder", "likelihood", "features", "metrics")
+GROUPS = ("guidance", "sampler", "grid", "variance", "decoder", "likelihood", "features", "metrics")
 ADDED: set[str] = set()  # options that `with_choices` put on the command line of this process
 # an option that others hold a copy of
 SHARED = {"grid": ("sampler",), "variance": ("sampler", "likelihood"), "decoder": ("likelihood",)}
@@ -99,7 +99,7 @@ def changes(run_config: Mapping[str, Any], composed: DictConfig, overrides: list
             own = {g: run_config[g] for g in theirs if plain[group] and g in plain[group] and g in run_config}
             changed[group] = plain[group] | own if own else plain[group]
         elif keys:
-            node = OmegaConf.create(dict(run_config[group]))
+            node = OmegaConf.create(dict(run_config.get(group) or {}))
             for key in keys:
                 inner = key.removeprefix(f"{group}.")
                 OmegaConf.update(node, inner, OmegaConf.select(composed, key))

@@ -16,7 +16,7 @@ from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace
 from difflab.plots import bound_terms
-from difflab.runs.assemble import Parts, assemble, data_of
+from difflab.runs.assemble import Parts, assemble, augmentation_of, data_of
 from difflab.runs.auto import filled
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read, write_untrained
@@ -37,7 +37,7 @@ from difflab.training.loggers import TensorBoard, showing
 
 log = logging.getLogger(__name__)
 COST = ("model/parameters", "train/steps", "seconds/train", "seconds/looks")  # beside what is evaluated
-RECORDED = ("likelihood", "sampler", "metrics", "features", "generation", "ema")
+RECORDED = ("likelihood", "guidance", "sampler", "metrics", "features", "generation", "ema")
 
 
 def main(cfg: DictConfig, folder: RunFolder) -> None:
@@ -133,9 +133,22 @@ def diffusion(config: dict[str, Any], parts: Parts, watchdog: Watchdog) -> Diffu
     denoise, data = parts.denoiser, parts.data
     loss = build(config["loss"], "loss", more, **what_losses_ask(data))
     times = build(config["times"], "times", more, loss=loss, denoise=denoise, schedule=denoise.schedule)
-    refuse(Choices(denoise.schedule, denoise.parameterisation, parts.variance, loss, times, levels=data.levels))
+    augmentation = augmentation_of(config)
+    refuse(
+        Choices(
+            denoise.schedule,
+            denoise.parameterisation,
+            parts.variance,
+            loss,
+            times,
+            levels=data.levels,
+            augmentation=augmentation,
+        )
+    )
     optim = build(config["optim"], "optim", more)
-    return Diffusion(parts.denoiser, loss, times, optim, parts.data.scaling, config["seed"], watchdog)
+    if config["compile"]:
+        denoise.network.compile()
+    return Diffusion(denoise, loss, times, optim, data.scaling, config["seed"], watchdog, augmentation)
 
 
 def what_losses_ask(data: Indexed) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def defaults(config_name: str, choices: dict[str, str]) -> dict[str, Any]:
     """What the YAML files of the chosen options hold, by dotted name; interpolations are left out."""
-    flat = {k: v for k, v in flatten(_read(config_name)).items() if not k.startswith(("hydra", "defaults"))}
+    flat = {k: v for k, v in flatten(_whole(config_name)).items() if not k.startswith(("hydra", "defaults"))}
     for group, option in choices.items():
         if is_section(group, option):
             flat |= flatten(_option(group, option), f"{group}.")
@@ -82,7 +82,7 @@ def options_of(group: str) -> list[str]:
 
 def groups_of(config_name: str) -> dict[str, str | None]:
     """The groups of a config and their default options."""
-    entries = [entry for entry in _read(config_name).get("defaults", []) if isinstance(entry, dict)]
+    entries = [entry for entry in _whole(config_name).get("defaults", []) if isinstance(entry, dict)]
     return {group: option for entry in entries for group, option in entry.items() if " " not in group}
 
 
@@ -115,6 +115,18 @@ def _parsed(name: str) -> Any:
 def _read(name: str) -> dict[str, Any]:
     loaded = _parsed(name)
     return {str(key): value for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+
+
+def _whole(config_name: str) -> dict[str, Any]:
+    """The YAML of a command over that of the command it builds on, whose groups are its own."""
+    own = _read(config_name)
+    below = [name for name in own.get("defaults", []) if isinstance(name, str) and name != "_self_"]
+    groups = [entry for name in below for entry in _read(name).get("defaults", [])]
+    return (
+        {key: value for name in below for key, value in _read(name).items()}
+        | own
+        | {"defaults": [*groups, *own.get("defaults", [])]}
+    )
 
 
 def _option(group: str, option: str) -> dict[str, Any]:

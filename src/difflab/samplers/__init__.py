@@ -9,6 +9,7 @@ from difflab.samplers.langevin import Langevin
 from difflab.samplers.ode import ODE
 from difflab.samplers.plain_langevin import PlainLangevin
 from difflab.samplers.predictor_corrector import PredictorCorrector
+from difflab.samplers.repaint import RePaint
 from difflab.samplers.sampler import Noise, Sampler, State, Step, Visit, Walk, Watch, encode, slerp
 from difflab.samplers.threshold import Clip, Dynamic, Threshold
 from difflab.samplers.unipc import UniPC
@@ -31,6 +32,7 @@ __all__ = [
     "PlainLangevin",
     "PredictorCorrector",
     "Quadratic",
+    "RePaint",
     "Sampler",
     "State",
     "Step",

@@ -11,6 +11,7 @@ from torch import Tensor
 from difflab.data import ImageData
 from difflab.errors import ConfigError
 from difflab.evaluation import Likelihood, Scorer
+from difflab.evaluation.likelihood import held_out_and_test
 from difflab.likelihood import Bound, Exact
 from difflab.plots.bounds import Term, bounds
 from difflab.process import Forward, Learned, Posterior, Variance
@@ -96,14 +97,14 @@ class BoundTerms:
         decoder = likelihood.decoder if isinstance(likelihood, Likelihood) else None
         own = [Bound(schedule, variance, clip, data.levels, decoder) for variance in variances]
         scorer = Scorer(parts.denoiser, Exact(), own, run.config["generation"]["seed"], self.batch)
-        x0 = data.scaling.encode(data.test.values[: self.images])
-        plan, found = scorer.plan(x0), []
-        with Progress("the bound term by term", len(x0) * schedule.T) as progress:
-            for i in range(len(x0)):
-                found.append(scorer.block(x0[i : i + 1], "test", i, plan, 0)[2])
+        _, test = held_out_and_test(parts.denoiser, data, self.images)
+        plan, found = scorer.plan(test), []
+        with Progress("the bound term by term", len(test.x0) * schedule.T) as progress:
+            for i in range(len(test.x0)):
+                found.append(scorer.block(test.rows(slice(i, i + 1)), "test", i, plan, 0)[2])
                 progress.advance(schedule.T, f"run {number}")
         terms = torch.stack(found, 1)
-        terms[:, :, 0] = own[0].prior(x0)
+        terms[:, :, 0] = own[0].prior(test.x0)
         return [Row(type(v).__name__.lower(), number, t) for v, t in zip(variances, terms, strict=True)]
 
 

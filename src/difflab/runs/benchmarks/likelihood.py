@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from difflab.evaluation import Likelihood, Scorer
-from difflab.evaluation.likelihood import HELD_OUT
 from difflab.likelihood import Exact, Stratified
 from difflab.runs.benchmarks.row import Row
 from difflab.runs.load import Run, load_run
@@ -52,13 +50,13 @@ def default_run(path: str | None) -> Iterator[Run]:
         yield load_run(trained)
 
 
-def over_seeds(scorers: Sequence[Scorer], held_out: Tensor, test: Tensor) -> Spread:
+def over_seeds(scorers: Sequence[Scorer], held_out: Examples, test: Examples) -> Spread:
     """Each scorer, of another seed, scores the same images."""
     found = []
     for scorer in scorers:
         plan = scorer.plan(held_out)
         sums = scorer.score(test, "test", plan)
-        calls = scorer.estimate.calls(scorer.T) + plan.calls / len(test)
+        calls = scorer.estimate.calls(scorer.T) + plan.calls / len(test.x0)
         found.append((sums.mean(), sums.noise, calls))
     means, noise, calls = torch.tensor(found, dtype=torch.float64).unbind(1)
     return Spread(float(means.mean()), float(means.std()), float(noise.mean().sqrt()), float(calls.mean()))
@@ -73,7 +71,7 @@ def likelihood(settings: dict[str, Any]) -> Row:
         estimate = chosen.estimate if isinstance(chosen.estimate, Stratified) else Stratified(24, 16, 0.1)
         assert data.levels is not None
         first = next(iter(chosen.bounds(denoise.schedule, data.levels).values()))
-        held_out, test = (data.scaling.encode(p) for p in (data.val.pixels[:HELD_OUT], data.test.pixels))
+        held_out, test = held_out_and_test(denoise, data, None)
 
         def measured(estimate: Exact | Stratified, seeds: int) -> Spread:
             return over_seeds(
