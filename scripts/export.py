@@ -1,6 +1,6 @@
-"""python scripts/export.py run=RUN_FOLDER [format=safetensors] [out=FILE]: the averaged weights of a finished run."""
+"""python scripts/export.py run=RUN_FOLDER [format=safetensors|diffusers|onnx] [out=PATH]: a finished run's weights."""
 
 from difflab.runs import run
 
 if __name__ == "__main__":
-    run("export", "difflab.runs.export")
+    run("export", "difflab.interop.export")

@@ -45,6 +45,9 @@ TINY = (
 )
 PICTURES = ("metrics=none", "metrics.pictures=8")
 FIGURES = ("metrics.draws=1", "metrics.samples=40", "metrics.pictures=8")
+OPENAI = ("model.channels=8", "model.groups=4", "model.blocks=1", "model.heads=null", "model.head_channels=4")
+SONG = ("model.channels=8", "model.embedding.channels=8", "model.blocks=1")
+DIT = ("model.width=16", "model.blocks=1", "model.heads=2")
 # What an option needs beside TINY, and what of TINY it cannot have; an option that is not here must run with all of it.
 NEEDS = {
     ("features", "*"): FIGURES,
@@ -56,6 +59,10 @@ NEEDS = {
         "metrics.pictures=8",
     ),
     ("model", "exact"): ("data=gaussian_mixture", *PICTURES),
+    **{("model", o): (*PICTURES, *OPENAI) for o in ("unet_improved", "unet_adm")},
+    **{("model", o): (*PICTURES, *SONG) for o in ("ddpmpp", "ncsnpp")},
+    **{("model", o): (*PICTURES, *DIT) for o in OPTIONS["model"] if o.startswith("dit")},
+    ("augmentation", "edm"): (*PICTURES, "model=ddpmpp", *SONG),
     ("loss", "explicit"): ("data=gaussian_mixture", *PICTURES),
     ("experiment", "*"): (*PICTURES, "study=none"),
     **{("ablation", o): (*PICTURES, "experiment=ncsnv2_digits") for o in OPTIONS["ablation"] if "objective" not in o},
@@ -70,6 +77,7 @@ NEEDS = {
 }
 WITHOUT = {
     ("model", "*"): {"model"},
+    ("augmentation", "edm"): {"model"},
     ("likelihood", "exact"): {"likelihood.estimate.steps"},
     ("experiment", "*"): {"model", "schedule.T"},
     **{("ablation", o): {"schedule.T"} for o in OPTIONS["ablation"] if "objective" not in o},

@@ -21,7 +21,8 @@ def picture(path, seed, size=(8, 8)):
 
 def load(root, **changes):
     options = {"batch_size": 4, "val_size": 2, "workers": 0, "flip": False, "seed": 0}
-    data = ImageFolder(str(root), **options | {"size": 8, "channels": 3, "test_fraction": 0.1} | changes)
+    own = {"size": 8, "channels": 3, "classes": "auto", "test_fraction": 0.1, "memory_gb": 1.0}
+    data = ImageFolder(str(root), **options | own | changes)
     data.setup()
     return data
 
@@ -189,7 +190,7 @@ def test_too_few_images_are_refused(tmp_path):
     assert len(load(tmp_path).train) == 4
 
 
-@pytest.mark.parametrize(("field", "value"), [("size", 0), ("channels", 2), ("test_fraction", 0), ("test_fraction", 1)])
+@pytest.mark.parametrize(("field", "value"), [("size", 0), ("channels", 5), ("test_fraction", 0), ("test_fraction", 1)])
 def test_values_out_of_range_are_refused(tmp_path, field, value):
     with pytest.raises(ConfigError, match=f"data.{field}: {value}; allowed"):
         load(tmp_path, **{field: value})

@@ -5,7 +5,7 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 
-from difflab.data import Images, Indexed, Scaling
+from difflab.data import Images, Indexed, Scaling, Statistics
 from difflab.data.batches import Gather, Order, Share
 from difflab.data.indexed import Split
 from difflab.errors import ConfigError
@@ -21,8 +21,8 @@ class Numbered(Indexed):
         cut = 40 - self.val_size
         return Split(whole.part(slice(cut)), whole.part(slice(cut, None)), whole.part(slice(4)), whole)
 
-    def spread(self, values):
-        return 1.0
+    def measure(self, part):
+        return Statistics((0.0,), (1.0,), 1.0)
 
 
 def numbered(**changes):

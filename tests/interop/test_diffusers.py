@@ -1,112 +1,121 @@
+"""Networks of diffusers and ours that answer the same, whatever the config; weights there and back."""
+
 import pytest
 import torch
 from diffusers import UNet2DModel
 
+from difflab.condition import Condition
 from difflab.errors import ConfigError
-from difflab.interop import unet_weights
-from difflab.models import StepIndex, UNet
-from tests.conftest import option
+from difflab.interop import unet2d
+from difflab.interop.diffusers import diffusers_weights, modern, recognises, unet_weights
+from difflab.models import UNet
+from difflab.runs.build import build
+from tests.interop.theirs import CELEBAHQ, CIFAR10, SMALL, theirs_of
 
-FAMILY = {
-    "downsample_padding": 0,
-    "flip_sin_to_cos": False,
-    "freq_shift": 1,
-    "norm_eps": 1e-6,
-    "attention_head_dim": None,
+THREE = {
+    "block_out_channels": (16, 32, 32),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+}
+DEFAULTS = {"downsample_padding": 1, "flip_sin_to_cos": True, "freq_shift": 0, "norm_eps": 1e-5}
+RESIDUAL = {
+    "down_block_types": ("ResnetDownsampleBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"),
+    "up_block_types": ("ResnetUpsampleBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    "downsample_type": "resnet",
+    "upsample_type": "resnet",
+}
+CONFIGS = {
+    "small": {},
+    "three levels": THREE | {"layers_per_block": 2, "in_channels": 3, "out_channels": 3},
+    "no attention but in the middle": {
+        "down_block_types": ("DownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "UpBlock2D"),
+    },
+    "one level": {
+        "block_out_channels": (16,),
+        "down_block_types": ("AttnDownBlock2D",),
+        "up_block_types": ("AttnUpBlock2D",),
+    },
+    "heads": {"attention_head_dim": 8},
+    "defaults of diffusers": DEFAULTS | {"attention_head_dim": 8},
+    "cosines first": {"flip_sin_to_cos": True},
+    "sines first, half": {"freq_shift": 0},
+    "residual blocks": THREE | RESIDUAL | {"resnet_time_scale_shift": "scale_shift", "attn_norm_num_groups": 8},
+    "classes and a variance": {"num_class_embeds": 5, "out_channels": 2},
+    "not square": {"sample_size": (8, 12)},
+    "256 pixels": {**CELEBAHQ, "sample_size": 64, "norm_num_groups": 8, "block_out_channels": (8, 8, 16, 16, 32, 32)},
 }
 
 
-def theirs_of(size, channels, widths, blocks, attention, **more):
-    """A `UNet2DModel` with attention on the levels `attention`, every weight drawn, the zeros of its start too."""
-    down = [("Attn" if i in attention else "") + "DownBlock2D" for i in range(len(widths))]
-    up = [("Attn" if i in attention else "") + "UpBlock2D" for i in reversed(range(len(widths)))]
-    torch.manual_seed(0)
-    model = UNet2DModel(
-        sample_size=size,
-        in_channels=channels,
-        out_channels=channels,
-        block_out_channels=widths,
-        layers_per_block=blocks,
-        down_block_types=tuple(down),
-        up_block_types=tuple(up),
-        **FAMILY | more,
-    )
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" in name:
-                parameter.normal_(1.0 if name.endswith("weight") else 0.0, 0.3)
-            elif parameter.dim() == 1:
-                parameter.normal_(0, 0.3)
-            else:
-                parameter.normal_(0, parameter[0].numel() ** -0.5)
-    return model.eval()
+def section_of(config) -> dict:
+    """The section `model` of a config of theirs."""
+    rest = {"c_noise": {"_target_": "difflab.models.StepIndex"}, "xavier": True}
+    return unet2d.fields(unet2d.whole(config)) | rest | {"self_condition": False, "checkpointing": False}
 
 
-def ours_of(size, channels, widths, blocks, attention, heads=1, groups=32):
-    return UNet(
-        shape=(channels, size, size),
-        c_noise=StepIndex(),
-        channels=widths[0],
-        multipliers=[w // widths[0] for w in widths],
-        blocks=blocks,
-        attention=[size >> level for level in attention],
-        heads=heads,
-        dropout=0.1,
-        groups=groups,
-    ).eval()
+def ours_of(config) -> UNet:
+    """Our network for a config of theirs."""
+    get = unet2d.whole(config)
+    offers = {"outputs": get["out_channels"] // get["in_channels"], "classes": get["num_class_embeds"] or 0}
+    return build(section_of(config), "model", shape=unet2d.shape_of(get), **offers).eval()
 
 
-def differences(ours, theirs, images=6):
-    """The largest one at each time, from the first step to the last, in float64; and the scale of the output."""
-    ours.load_state_dict(unet_weights(theirs.state_dict(), ours))
-    size = theirs.config.sample_size
-    shape = (images, theirs.config.in_channels, size, size)
-    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+def assert_the_same(theirs: UNet2DModel, images: int = 5) -> None:
+    """Outputs at several times, in float32, and weights that come back as they were."""
+    ours = ours_of(theirs.config)
+    swapped = unet2d.swapped(unet2d.whole(theirs.config))
+    ours.load_state_dict(unet_weights(theirs.state_dict(), ours, swapped))
+    shape = unet2d.shape_of(theirs.config)
+    x = torch.randn(images, *shape, generator=torch.Generator().manual_seed(1))
     k = torch.linspace(0, 999, images).round()
+    classes = None if theirs.class_embedding is None else torch.arange(images)
+    back = UNet2DModel.from_config(unet2d.config_of(ours, section_of(theirs.config), shape)).eval()
+    exported = diffusers_weights(ours)
+    back.load_state_dict(exported)
     with torch.no_grad():
-        mine, other = ours.double()(x, k), theirs.double()(x, k).sample
-    return (mine - other).abs().flatten(1).amax(1).tolist(), float(other.std())
-
-
-def assert_equal(ours, theirs, images=6):
-    """To rounding errors at k = 0; later to those of the angles 999 * frequency, which are float32."""
-    (first, *later), scale = differences(ours, theirs, images)
-    assert scale > 0.1
-    assert first < 1e-12
-    assert max(later) < 1e-5
+        mine, expected = ours(x, k, Condition(classes=classes)), theirs(x, k, classes).sample
+        again = back(x, k, classes).sample
+    assert 0.1 < expected.std() < 10
+    torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(again, expected, atol=1e-5, rtol=1e-5)
+    for name, weight in unet_weights(exported, ours).items():
+        assert torch.equal(weight, ours.state_dict()[name])
+    if not swapped:
+        assert exported.keys() == theirs.state_dict().keys()
+        assert all(torch.equal(exported[name], weight) for name, weight in theirs.state_dict().items())
 
 
 @pytest.mark.slow
 def test_the_cifar10_network_of_ddpm_gives_the_same_output():
-    theirs = theirs_of(32, 3, (128, 256, 256, 256), 2, [1])
+    theirs = theirs_of(**CIFAR10)
     assert sum(p.numel() for p in theirs.parameters()) == 35_746_307
-    assert_equal(option("model", "unet_cifar10", shape=(3, 32, 32)).eval(), theirs, images=3)
+    assert_the_same(theirs, images=3)
 
 
-ARCHITECTURES = [
-    (8, 1, (16, 32), 1, [1]),
-    (8, 3, (16, 16, 32), 2, [0, 2]),
-    (16, 3, (16, 48, 32, 16), 3, []),
-    (4, 2, (32,), 1, [0]),
-]
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_network_of_the_family_gives_the_same_output(name):
+    assert_the_same(theirs_of(**SMALL | CONFIGS[name]))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
-def test_every_network_of_the_family_gives_the_same_output(architecture):
-    theirs = theirs_of(*architecture, norm_num_groups=8)
-    assert_equal(ours_of(*architecture, groups=8), theirs)
+def test_every_weight_of_the_256_pixel_networks_has_its_place():
+    with torch.device("meta"):
+        theirs, ours = UNet2DModel(**CELEBAHQ), ours_of(CELEBAHQ)
+    assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters()) == 113_673_219
+    assert unet_weights(theirs.state_dict(), ours).keys() == ours.state_dict().keys()
 
 
-def test_heads_are_theirs():
-    theirs = theirs_of(8, 1, (32, 32), 1, [1], norm_num_groups=8, attention_head_dim=8)
-    assert_equal(ours_of(8, 1, (32, 32), 1, [1], heads=4, groups=8), theirs)
-    assert min(differences(ours_of(8, 1, (32, 32), 1, [1], heads=1, groups=8), theirs.float())[0]) > 1e-3
+def test_other_heads_give_other_outputs():
+    theirs = theirs_of(**SMALL | {"attention_head_dim": 8})
+    one = ours_of(SMALL)
+    one.load_state_dict(unet_weights(theirs.state_dict(), one))
+    x, k = torch.randn(2, 1, 8, 8), torch.tensor([3.0, 30.0])
+    with torch.no_grad():
+        assert (one(x, k) - theirs(x, k).sample).abs().max() > 1e-3
 
 
 @pytest.fixture
 def pair():
-    architecture = (8, 1, (16, 32), 1, [1])
-    return ours_of(*architecture, groups=8), theirs_of(*architecture, norm_num_groups=8).state_dict()
+    return ours_of(SMALL), theirs_of(**SMALL).state_dict()
 
 
 def test_names_of_old_weights_are_known(pair):
@@ -118,48 +127,25 @@ def test_names_of_old_weights_are_known(pair):
             name = name.replace(f".{new}.", f".{was}.")
         renamed[name] = weight
     assert renamed.keys() != state.keys()
+    assert {modern(name) for name in renamed} == state.keys()
+    assert recognises(renamed)
     for name, weight in unet_weights(renamed, ours).items():
         assert torch.equal(weight, unet_weights(state, ours)[name])
-
-
-def test_every_weight_is_used_once(pair):
-    ours, state = pair
-    found = unet_weights(state, ours)
-    assert found.keys() == ours.state_dict().keys()
-    assert sum(w.numel() for w in found.values()) == sum(w.numel() for w in state.values())
-    torch.testing.assert_close(
-        sum(w.double().sum() for w in found.values()), sum(w.double().sum() for w in state.values())
-    )
 
 
 def test_what_is_missing_is_listed(pair):
     ours, state = pair
     del state["mid_block.attentions.0.to_k.bias"], state["conv_in.weight"]
-    with pytest.raises(ConfigError, match=r"missing: conv_in\.weight, middle\.0\.attention\.qkv\.bias;") as refusal:
+    with pytest.raises(ConfigError, match=r"missing: conv_in\.weight \(conv_in\.weight\), middle\.0\.att") as refusal:
         unet_weights(state, ours)
     assert "\n" not in str(refusal.value)
-    # the halves that were there are not left over, they only lack their third
-    assert "left over" not in str(refusal.value)
-
-
-def test_what_is_left_over_is_listed(pair):
-    ours, state = pair
-    state |= {"class_embedding.weight": torch.zeros(10, 64), "another": torch.zeros(1)}
-    with pytest.raises(ConfigError, match=r"left over: another, class_embedding\.weight;"):
-        unet_weights(state, ours)
-
-
-def test_shapes_that_differ_are_listed(pair):
-    ours, state = pair
-    state["conv_out.bias"] = torch.zeros(3)
-    with pytest.raises(ConfigError, match=r"of another shape: conv_out\.bias \(3,\) instead of \(1,\);"):
-        unet_weights(state, ours)
+    assert "left over" not in str(refusal.value)  # the parts that were there only lack their third
 
 
 def test_another_architecture_is_refused(pair):
     _, state = pair
     with pytest.raises(ConfigError, match=r"missing: .*attention"):
-        unet_weights(state, ours_of(8, 1, (16, 32), 1, [0], groups=8))
-    deeper = theirs_of(8, 1, (16, 32), 2, [1], norm_num_groups=8).state_dict()
-    with pytest.raises(ConfigError, match=r"left over: .*down_blocks\.0\.resnets\.1\.conv1\.bias"):
-        unet_weights(deeper, ours_of(8, 1, (16, 32), 1, [1], groups=8))
+        attends = {"down_block_types": ["AttnDownBlock2D"] * 2, "up_block_types": ["AttnUpBlock2D"] * 2}
+        unet_weights(state, ours_of(SMALL | attends))
+    with pytest.raises(ConfigError, match=r"left over: .*class_embedding\.weight"):
+        unet_weights(state | {"class_embedding.weight": torch.zeros(10, 64)}, ours_of(SMALL))

@@ -3,10 +3,16 @@
 import pytest
 import torch
 
-from tests.conftest import option, options
+from tests.conftest import composed, option, options
 
 TRAINED = [name for name in options("model") if name != "exact" and not name.startswith("oracle")]
-SMALL = {"unet_cifar10": ("model.channels=8", "model.groups=4")}
+SMALL = {
+    "unet_cifar10": ("model.channels=8", "model.groups=4"),
+    "unet_improved": ("model.channels=8", "model.groups=4", "model.blocks=1"),
+    "unet_adm": ("model.channels=8", "model.groups=4", "model.blocks=1", "model.head_channels=4"),
+    **dict.fromkeys(("ddpmpp", "ncsnpp"), ("model.channels=8", "model.embedding.channels=8", "model.blocks=1")),
+    **dict.fromkeys(("dit_s", "dit_b", "dit_l", "dit_xl"), ("model.width=16", "model.heads=2", "model.blocks=2")),
+}
 
 
 def network(name, shape):
@@ -46,7 +52,7 @@ def test_every_pixel_and_the_time_reach_every_output(name):
 def test_a_fresh_network_answers_zero_and_learns(name):
     model = option("model", name, *SMALL.get(name, ()), shape=(1, 8, 8))
     x, c_noise = torch.randn(4, 1, 8, 8), torch.arange(4.0)
-    assert model(x, c_noise).abs().max() == 0
+    assert model(x, c_noise).abs().max() <= (1e-4 if name in ("ddpmpp", "ncsnpp") else 0)  # as published
     optimiser = torch.optim.SGD(model.parameters(), 0.1)
     for _ in range(4):  # weights behind zeros get their first gradient when those have moved
         optimiser.zero_grad()
@@ -55,7 +61,7 @@ def test_a_fresh_network_answers_zero_and_learns(name):
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [name for name in TRAINED if "dropout" in composed(f"model={name}").model])
 def test_dropout_is_of_training_only(name):
     model = option("model", name, *SMALL.get(name, ()), "model.dropout=0.5", shape=(1, 8, 8))
     with torch.no_grad():

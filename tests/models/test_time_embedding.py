@@ -31,6 +31,14 @@ def test_in_continuous_time_a_thousand_takes_the_place_of_the_number_of_steps():
     assert StepIndex()(Exploding(), T).tolist() == [0, 500, 1000]
 
 
+def test_the_scaled_index_runs_to_a_thousand_for_any_number_of_steps():
+    """t - 1/T of 1000: 0.25 a step for T = 4000."""
+    schedule, told = option("schedule", "cosine", "schedule.T=4000"), option("c_noise", "scaled_index")
+    k = torch.tensor([1, 2, 4000], dtype=torch.float64)
+    assert told(schedule, k / 4000).tolist() == pytest.approx([0, 0.25, 999.75], abs=1e-6)
+    assert told(Exploding(), T).tolist() == [0, 500, 1000]
+
+
 def test_log_sigma_is_that_of_x_over_alpha():
     """Karras et al. (2022), Table 1; with alpha = 1 the schedule's own sigma, from 0.01 to 50."""
     expected = [math.log(0.01) / 4, math.log(0.01 * 50) / 8, math.log(50) / 4]

@@ -122,7 +122,7 @@ def poisoned(step: int) -> None:
     def spoilt(self, batch, purpose, times):
         result = noised(self, batch, purpose, times)
         if purpose == "train" and self.global_step >= step - 1:
-            result[0].x_t.fill_(float("nan"))
+            result[1].x_t.fill_(float("nan"))
         return result
 
     Diffusion.noised = spoilt
@@ -138,8 +138,8 @@ def spoilt(steps: Iterable[int], example: int, factor: float) -> None:
         result = noised(self, batch, purpose, times)
         here = example - batch.first
         if purpose == "train" and self.global_step + 1 in steps and 0 <= here < len(batch.values):
-            result[0].eps[here] *= factor
-            result[0].x_t[here] *= factor
+            result[1].eps[here] *= factor
+            result[1].x_t[here] *= factor
         return result
 
     Diffusion.noised = spoil

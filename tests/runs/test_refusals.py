@@ -14,7 +14,7 @@ from tiny_data import mnist, pictures
 
 # (arguments, fragments of the message)
 FIRST_PASS = [
-    ("model=nope", "model: nope", "allowed are exact, mlp, oracle, oracle_gaussian, unet, unet_cifar10"),
+    ("model=nope", "model: nope", "oracle, oracle_gaussian, unet, unet_adm, unet_cifar10, unet_improved"),
     ("experiment=nope", "experiment: nope", "digits_long"),
     ("optim.lrr=1", "optim.lrr: unknown", "did you mean optim.lr?"),
     ("lr=1", "lr: unknown", "optim.lr"),

@@ -19,7 +19,7 @@ class Digits(ImageData):
     kinds = "10: the digits"
     division = "fixed permutation: 1,437 training, 360 test"
     licence = "CC BY 4.0"
-    files = "none: inside scikit-learn"
+    where = "none: inside scikit-learn"
 
     def read(self) -> tuple[Images, Images]:
         from sklearn.datasets import load_digits

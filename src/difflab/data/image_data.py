@@ -1,12 +1,9 @@
 """Data sets of images: uint8 levels, of which a training part and a test part are read."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from difflab.data.indexed import Indexed, Split
@@ -111,8 +108,3 @@ class ImageData(Indexed[Images]):
 def contents_of(pixels: Tensor | Pixels) -> np.ndarray:
     """The hash of the content of each image, uint8 [N, bytes]; of images that are decoded on demand, of their files."""
     return hashes_of(pixels) if isinstance(pixels, Tensor) else pixels.contents()
-
-
-def fits(images: int, shape: Sequence[int], memory_gb: float) -> bool:
-    """Whether so many decoded images are no more than memory is granted for."""
-    return images * prod(shape) <= memory_gb * 1e9

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the code: parts in memory, and batches that depend on nothing but seed and step."""
+"""What a data set is to the rest of the code: parts, and batches that depend on nothing but seed and step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from difflab.data.batches import Gather, Order, Share, loader, workers_for
+from difflab.data.kept import kept
 from difflab.data.largest_distance import largest_distance
 from difflab.data.pixels import Pixels
 from difflab.data.scaling import Plain, Scaling
-from difflab.data.statistics import Statistics, kept
+from difflab.data.statistics import Statistics
 from difflab.distributions import Distribution
 from difflab.errors import ConfigError
 
@@ -37,7 +38,6 @@ class Part(Protocol):
 
 
 P = TypeVar("P", bound=Part)
-PARTS = ("training", "validation", "test")
 
 
 class Split(NamedTuple, Generic[P]):
@@ -67,7 +67,8 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
         sigma_data: their standard deviation over all of them.
         distribution: the exact law of the examples in the model's numbers, where it is known.
         licence: of the examples.
-        form, kinds, division, files: shape, classes, split, and where which files must lie, in words.
+        form, kinds, division, where: shape, classes, split, and where which files must lie, in words.
+        streamed: whether training examples come in an order of their own, without end, and not by number.
         cache: folder where what takes long to compute is kept by content; None for nowhere.
 
     Args:
@@ -89,13 +90,14 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
     scaling: Scaling | Plain
     statistics: Statistics
     sigma_data: float
-    licence: str
-    form: str
+    licence: str = "not stated"
+    form: str = "not stated"
     kinds: str = "none"
-    division: str
-    files: str
+    division: str = "not stated"
+    where: str = "not stated"
     distribution: Distribution | None = None
     cache: Path | None = None
+    streamed: bool = False
 
     def __init__(self, batch_size: int, val_size: int, workers: int | None, flip: bool, seed: int) -> None:
         super().__init__()
@@ -124,11 +126,16 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
             return
         self.train, self.val, self.test, self.reference = self.split()
         self.shape = tuple(self.reference.values.shape[1:])
-        path = self.cache and self.cache / f"statistics-{self.fingerprint()}.json"
-        known = kept(path, lambda: self.measure(self.reference)._asdict(), Statistics.read)
-        self.statistics = Statistics.read(known)
+        self.statistics = self.measured(self.reference)
         self.sigma_data = max(self.statistics.sigma_data, 1e-3)
+        if not isinstance(self.test.values, Tensor):
+            self.measured(self.test)  # a damaged file is refused before training, and not found after it
         self.ready = True
+
+    def measured(self, part: P) -> Statistics:
+        """Mean and spread of a part; computed once for each content."""
+        path = self.cache and self.cache / f"statistics-{self.fingerprint(part)}.json"
+        return Statistics.read(kept(path, lambda: self.measure(part)._asdict(), Statistics.read))
 
     def largest_distance(self, cache: Path | None = None) -> float:
         """Between two training examples in the model's numbers; computed once for each content.
@@ -144,6 +151,10 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
 
         return float(kept(path, compute, lambda known: float(known["largest_distance"]))["largest_distance"])
 
+    def parts(self) -> dict[str, P]:
+        """The parts by their names, which share no example."""
+        return {"training": self.train, "validation": self.val, "test": self.test}
+
     @classmethod
     def stated(cls) -> dict[str, str]:
         """What is known of the data set before its files are read, in words."""
@@ -154,13 +165,13 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
             "classes": cls.kinds,
             "split": cls.division,
             "licence": cls.licence,
-            "files": cls.files,
+            "files": cls.where,
         }
 
     def describe(self) -> str:
         """The same of this data set, which has been read, with the numbers that it has: a line for each."""
         names = f": {', '.join(self.class_names)}" if self.class_names else ""
-        parts = ", ".join(f"{len(part)} {name}" for name, part in zip(PARTS, (self.train, self.val, self.test)))
+        parts = ", ".join(f"{len(part)} {name}" for name, part in self.parts().items())
         found = {
             "shape": " x ".join(map(str, self.shape)),
             "levels": "none" if self.levels is None else str(self.levels),
@@ -190,6 +201,19 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
         Raises:
             ConfigError: where the processes cannot share a batch evenly.
         """
+        trainer, done = self.trainer, self.done()
+        assert trainer is not None
+        order = Order(len(self.train), self.batch_size, self.seed, done, trainer.global_rank, trainer.world_size)
+        gather = Gather(self.train.values, self.train.labels, self.seed if self.flip else None)
+        workers = workers_for(self.train.values, trainer.world_size) if self.workers is None else self.workers
+        return loader(gather, workers, order)
+
+    def done(self) -> int:
+        """Global batches that have been trained on.
+
+        Raises:
+            ConfigError: where the processes cannot share a batch evenly.
+        """
         trainer = self.trainer
         assert trainer is not None
         if self.batch_size % trainer.world_size:
@@ -197,11 +221,7 @@ class Indexed(LightningDataModule, ABC, Generic[P]):
                 f"data.batch_size: {self.batch_size} cannot be shared by {trainer.world_size} processes; "
                 f"allowed are multiples of {trainer.world_size}"
             )
-        done = trainer.global_step * trainer.accumulate_grad_batches
-        order = Order(len(self.train), self.batch_size, self.seed, done, trainer.global_rank, trainer.world_size)
-        gather = Gather(self.train.values, self.train.labels, self.seed if self.flip else None)
-        workers = workers_for(self.train.values, trainer.world_size) if self.workers is None else self.workers
-        return loader(gather, workers, order)
+        return trainer.global_step * trainer.accumulate_grad_batches
 
     def val_dataloader(self) -> DataLoader:
         """The held-out examples in order, none of them twice, in batches that every rank has a share of.

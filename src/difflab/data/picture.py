@@ -65,7 +65,7 @@ class Fit(NamedTuple):
         except Exception as error:  # decoders have no error in common: a damaged file raises whatever its format has
             reason = "not an image" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
             raise ConfigError(
-                f"data.root: {file.name} cannot be read ({reason or type(error).__name__}); allowed under this name "
+                f"{file.field}: {file.name} cannot be read ({reason or type(error).__name__}); allowed under this name "
                 f"are whole images, one a file; remove or rename it"
             ) from error
         return np.asarray(picture).reshape(self.height, self.width, self.channels).transpose(2, 0, 1)
@@ -115,9 +115,9 @@ def central(picture: Image.Image, side: int) -> Image.Image:
     Raises:
         ValueError: for a picture that is smaller.
     """
-    left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)
-    if left < 0 or top < 0:
+    if side > min(picture.size):
         raise ValueError(f"{picture.width}x{picture.height} pixels, smaller than the square of data.crop = {side}")
+    left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)
     return picture.crop((left, top, left + side, top + side))
 
 
@@ -131,7 +131,7 @@ def panels(pictures: Tensor) -> Tensor:
     """The channels of 8-bit pictures side by side, in rows about as long as high: grey, uint8 [N, 1, H', W']."""
     n, c, h, w = pictures.shape
     columns = ceil(sqrt(c))
-    canvas = pictures.new_full((n, 1, ceil(c / columns) * (h + 1) - 1, columns * (w + 1) - 1), 128)
+    canvas = pictures.new_full((n, 1, ceil(c / columns) * (h + 1) - 1, columns * (w + 1) - 1), 64)
     for i in range(c):
         top, left = i // columns * (h + 1), i % columns * (w + 1)
         canvas[:, 0, top : top + h, left : left + w] = pictures[:, i]

@@ -48,10 +48,11 @@ class Pixels(Protocol):
 
 
 class File(NamedTuple):
-    """An encoded picture, and what to call it in messages."""
+    """An encoded picture, what to call it in messages, and the field of the config that leads to it."""
 
     name: str
     content: bytes
+    field: str = "data.root"
 
 
 class Source(Protocol):

@@ -56,7 +56,7 @@ class PointData(Indexed[Points]):
     licence = "none: drawn from a formula"
     form = "2"
     division = "three independent draws of size, val_size and test_size points"
-    files = "none"
+    where = "none"
 
     def __init__(self, batch_size: int, size: int, val_size: int, test_size: int, seed: int, draw: int) -> None:
         super().__init__(batch_size, val_size, workers=0, flip=False, seed=seed)

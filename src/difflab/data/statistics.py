@@ -1,21 +1,16 @@
 """What a data set is in numbers: computed in blocks, once for each content."""
 
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from math import prod
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from difflab.data.pixels import BLOCK, Pixels
 from difflab.data.scaling import Scaling
-from difflab.files import unfinished
 from difflab.progress import Progress
 
 NUMBERS = 2**24  # in a block, at most, as far as one example is no more
@@ -94,34 +89,3 @@ def of_points(points: Tensor) -> Statistics:
     """Of real numbers in memory, [N, d]."""
     x = points.double()
     return Statistics(tuple(x.mean(0).tolist()), tuple(x.std(0, correction=0).tolist()), float(x.std(correction=0)))
-
-
-def kept(path: Path | None, compute: Callable[[], Mapping[str, Any]], whole: Callable[[Any], object]) -> Any:
-    """What is computed once for a path, and read from there by whoever asks again; several processes wait for one.
-
-    Where nothing can be written it is computed every time.
-
-    Args:
-        path: of a JSON file, named by all that the result depends on; None for nowhere.
-        compute: the result, as a plain container.
-        whole: raises KeyError, TypeError or ValueError for what is none.
-    """
-    if path is None:
-        return compute()
-    lock = FileLock(f"{path}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError:
-        return compute()
-    try:
-        with suppress(OSError, KeyError, TypeError, ValueError):
-            known = json.loads(path.read_text())
-            whole(known)
-            return known
-        found = compute()
-        with suppress(OSError), unfinished(path) as new:
-            new.write_text(json.dumps(found, indent=1) + "\n")
-        return found
-    finally:
-        lock.release()

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and CIFAR-10 through torchvision's own loaders, in their official splits."""
+"""Data sets through torchvision's own loaders, in their official splits; here MNIST, Fashion-MNIST and CIFAR-10."""
 
 import socket
 import zlib
@@ -28,7 +28,6 @@ class TorchvisionSet(ImageData):
         ConfigError: for files that are damaged, or missing and not to be had: which, and what to put where.
     """
 
-    classes = 10
     loader: str
 
     @property
@@ -50,20 +49,16 @@ class TorchvisionSet(ImageData):
     def instead(self, files: list[Path]) -> str:
         """How to provide these files by hand."""
 
-    @abstractmethod
-    def pixels(self, loaded: Any) -> Tensor:
-        """The images of a loaded data set, uint8 [N, C, H, W]."""
-
     def folder(self) -> Path:
         return Path(self.root).expanduser()
 
-    def read(self) -> tuple[Images, Images]:
+    def obtain(self) -> None:
+        """Have all files, and have them whole."""
         if self.missing():
             self.download()
         for file in self.files():
             if not self.sound(file):
                 raise ConfigError(f"data.root: {file} is damaged; delete it, and {self.instead([file])}")
-        return self.part(train=True), self.part(train=False)
 
     def missing(self) -> list[Path]:
         return [file for file in self.files() if not file.is_file()]
@@ -73,7 +68,7 @@ class TorchvisionSet(ImageData):
         try:
             self.folder().mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder() / f".{self.loader}.lock"), socket_timeout(TIMEOUT):
-                self.source(self.folder(), train=True, download=True)
+                self.fetch()
         except DOWNLOAD_ERRORS as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise ConfigError(
@@ -81,23 +76,52 @@ class TorchvisionSet(ImageData):
                 f"{self.instead(self.missing())}"
             ) from error
 
-    def part(self, train: bool) -> Images:
-        loaded = self.source(self.folder(), train=train)
-        self.class_names = tuple(loaded.classes)
-        pixels, labels = self.pixels(loaded), torch.as_tensor(loaded.targets, dtype=torch.int64)
+    @abstractmethod
+    def fetch(self) -> None:
+        """Have torchvision download what is missing."""
+
+
+class TorchvisionArrays(TorchvisionSet):
+    """One whose images torchvision holds in memory, in a training part and a test part."""
+
+    classes: int = 10
+
+    @abstractmethod
+    def part(self, train: bool) -> tuple[Tensor, Any]:
+        """Images, uint8 [N, C, H, W], and class numbers; sets `class_names`."""
+
+    def read(self) -> tuple[Images, Images]:
+        self.obtain()
+        return self.checked(train=True), self.checked(train=False)
+
+    def checked(self, train: bool) -> Images:
+        pixels, numbers = self.part(train)
+        labels, name = torch.as_tensor(numbers, dtype=torch.int64), "training" if train else "test"
+        again = f"delete what is wrong, and {self.instead(self.files())}"
         if len(pixels) != len(labels):
             raise ConfigError(
-                f"data.root: {self.root} holds {len(pixels)} images of the {'training' if train else 'test'} part but "
-                f"{len(labels)} labels; delete what is wrong, and {self.instead(self.files())}"
+                f"data.root: {self.root} holds {len(pixels)} images of the {name} part but {len(labels)} labels; "
+                f"{again}"
+            )
+        wrong = ((labels < 0) | (labels >= self.classes)).nonzero()
+        if len(wrong):
+            i = int(wrong[0])
+            raise ConfigError(
+                f"data.root: {self.root} holds the label {int(labels[i])} of image {i} of the {name} part; "
+                f"allowed are 0 to {self.classes - 1}; {again}"
             )
         return Images(pixels, labels)
 
 
-class MNIST(TorchvisionSet):
+class MNIST(TorchvisionArrays):
     """70,000 handwritten digits, 28x28 grey, 60,000 for training and 10,000 for testing (LeCun et al., 1998)."""
 
     loader = "MNIST"
+    form = "1 x 28 x 28"
+    kinds = "10: the digits"
+    division = "official: 60,000 training, 10,000 test"
     licence = "CC BY-SA 3.0"
+    where = "ROOT/MNIST/raw/*-ubyte (downloaded)"
 
     def files(self) -> list[Path]:
         raw = self.folder() / self.loader / "raw"
@@ -118,22 +142,33 @@ class MNIST(TorchvisionSet):
         names = ", ".join(file.name for file in files)
         return f"put {names} (from {self.source.mirrors[0]}, unpacked) into {self.files()[0].parent}"
 
-    def pixels(self, loaded: Any) -> Tensor:
-        return loaded.data[:, None]
+    def fetch(self) -> None:
+        self.source(self.folder(), train=True, download=True)
+
+    def part(self, train: bool) -> tuple[Tensor, Any]:
+        loaded = self.source(self.folder(), train=train)
+        self.class_names = tuple(loaded.classes)
+        return loaded.data[:, None], loaded.targets
 
 
 class FashionMNIST(MNIST):
     """70,000 pictures of clothes in the format and the split of MNIST (Xiao et al., 2017)."""
 
     loader = "FashionMNIST"
+    kinds = "10: kinds of clothes"
     licence = "MIT"
+    where = "ROOT/FashionMNIST/raw/*-ubyte (downloaded)"
 
 
-class CIFAR10(TorchvisionSet):
+class CIFAR10(TorchvisionArrays):
     """60,000 photographs, 32x32 colour, 50,000 for training and 10,000 for testing (Krizhevsky, 2009)."""
 
     loader = "CIFAR10"
+    form = "3 x 32 x 32"
+    kinds = "10: things and animals"
+    division = "official: 50,000 training, 10,000 test"
     licence = "none stated by the authors; they ask for a citation"
+    where = "ROOT/cifar-10-batches-py/ (downloaded)"
 
     def checksums(self) -> dict[str, str]:
         meta = self.source.meta
@@ -151,8 +186,13 @@ class CIFAR10(TorchvisionSet):
         names, folder = ", ".join(file.name for file in files), self.folder() / self.source.base_folder
         return f"put {names} into {folder}, or {self.source.filename} (from {self.source.url}) into {self.folder()}"
 
-    def pixels(self, loaded: Any) -> Tensor:
-        return torch.from_numpy(loaded.data).permute(0, 3, 1, 2).contiguous()
+    def fetch(self) -> None:
+        self.source(self.folder(), train=True, download=True)
+
+    def part(self, train: bool) -> tuple[Tensor, Any]:
+        loaded = self.source(self.folder(), train=train)
+        self.class_names = tuple(loaded.classes)
+        return torch.from_numpy(loaded.data).permute(0, 3, 1, 2).contiguous(), loaded.targets
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from difflab.data import Indexed
 from difflab.evaluation.asked import Asked
-from difflab.evaluation.pictures import as_pictures, decoded
+from difflab.evaluation.pictures import as_seen, decoded
 from difflab.evaluation.trace import shown
 from difflab.plots.frames import picture_frames, point_frames
 from difflab.prediction import Denoiser
@@ -25,6 +25,6 @@ def film(
     images = data.levels is not None
     moments = shown(denoise, sampler, data, min(n, IMAGES if images else POINTS), seed, FRAMES, asked)
     if images:
-        return picture_frames([as_pictures(moment.x, data) for moment in moments])
+        return picture_frames([as_seen(moment.x, data) for moment in moments])
     titles = ["t = 0   " if moment.t is None else f"t = {moment.t:.2f}" for moment in moments]
     return point_frames([decoded(moment.x, data) for moment in moments], titles, data.test.values[:2000])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from difflab.data import Indexed, Scaling
+from difflab.data import ImageData, Indexed, Scaling
 from difflab.errors import ConfigError
 from difflab.plots import image_grid
 from difflab.plots.points import scatter
@@ -37,6 +37,16 @@ def as_pictures(samples: Tensor, data: Indexed) -> Tensor:
     return data.scaling.picture(decoded(samples, data))
 
 
+def as_seen(samples: Tensor, data: Indexed) -> Tensor:
+    """The same in one channel or three, as they are shown to people.
+
+    Raises:
+        ConfigError: as `as_pictures`.
+    """
+    pictures = as_pictures(samples, data)
+    return data.viewed(pictures) if isinstance(data, ImageData) else pictures
+
+
 def picture(samples: Tensor, data: Indexed) -> Callable[[Path], None]:
     """What draws these samples into a path: a grid of images, or points beside as many of the test part at most.
 
@@ -44,6 +54,6 @@ def picture(samples: Tensor, data: Indexed) -> Callable[[Path], None]:
         ConfigError: for a sample that is not finite, by its number.
     """
     if data.levels is not None:
-        return partial(image_grid, as_pictures(samples, data))
+        return partial(image_grid, as_seen(samples, data))
     points, real = decoded(samples, data), data.test.values[: len(samples)]
     return partial(scatter, points.clone(), real.clone())  # of larger tensors another process would be sent the whole

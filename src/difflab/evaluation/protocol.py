@@ -128,7 +128,7 @@ class Protocol(Metrics):
                 index = neighbours(sets, PAIRS)
                 real = data.scaling.picture(data.reference.pixels[index])
                 pairs = torch.stack([pictures[: len(real)], real], 1).flatten(0, 1)
-                drawn["nearest_training_images"] = partial(image_grid, pairs, columns=PAIRED)
+                drawn["nearest_training_images"] = partial(image_grid, data.viewed(pairs), columns=PAIRED)
         return Evaluation(figures, pictures=drawn)
 
 

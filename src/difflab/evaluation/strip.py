@@ -8,7 +8,7 @@ import torch
 
 from difflab.data import Indexed
 from difflab.evaluation.asked import Asked
-from difflab.evaluation.pictures import as_pictures, decoded
+from difflab.evaluation.pictures import as_seen, decoded
 from difflab.evaluation.trace import shown
 from difflab.plots.strips import Strip, picture_strips, strips
 from difflab.prediction import Denoiser
@@ -29,6 +29,6 @@ def strip(
     moments = shown(denoise, sampler, data, IMAGES if images else POINTS, seed, COLUMNS, asked)
     titles = ["sample" if moment.t is None else f"t = {moment.t:.2f}" for moment in moments]
     if images:
-        columns = torch.stack([as_pictures(moment.x, data) for moment in moments])
+        columns = torch.stack([as_seen(moment.x, data) for moment in moments])
         return partial(picture_strips, [(f"{i}", columns[:, i].clone()) for i in range(IMAGES)], titles)
     return partial(strips, [Strip("x_t", titles, [decoded(moment.x, data).clone() for moment in moments])])

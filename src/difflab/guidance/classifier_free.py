@@ -65,7 +65,7 @@ class Guided(View):
         guided = untold + self.scale * (told - untold)
         if self.rescale > 0:
             guided = rescaled(guided, told, self.rescale)
-        output = torch.where(expand(within, x) > 0, guided, told)
+        output = torch.where(expand(within.to(level), x) > 0, guided, told)
         beside = [] if both.extra is None else [both.extra[: len(x)]]
         return self.read(torch.cat([output, *beside], 1), x, at)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
-from difflab.interop.mapping import divided, matched
+from difflab.interop.mapping import divided, matched, same
 from difflab.models import UNet
-from difflab.models.unet import Attention, Residual, Stage
+from difflab.models.unet_blocks import Attention, Residual, Stage
 
 RESIDUAL = {
     "norm1": "norm1",
@@ -26,22 +26,32 @@ def recognises(state: Mapping[str, Tensor]) -> bool:
     return {"conv_in.weight", "time_embedding.linear_1.weight", "mid_block.resnets.0.conv1.weight"} <= state.keys()
 
 
-def unet_weights(state: Mapping[str, Tensor], network: UNet) -> dict[str, Tensor]:
+def unet_weights(state: Mapping[str, Tensor], network: UNet, swapped: bool = False) -> dict[str, Tensor]:
     """The state dict of `network` with the weights of `state`, a state dict of `UNet2DModel`.
 
-    Their model has to be one that ours can be, which its config tells (`difflab.interop.unet2d`) and no weight does:
-    how the time is embedded, how images are padded, the number of heads, the eps of the norms.
+    Their model has to be one that ours can be, which its config tells (`difflab.interop.unet2d`) and hardly a weight
+    does: which sinusoids, how images are padded, the number of heads, the eps of the norms.
+
+    Args:
+        state: their weights.
+        network: of ours.
+        swapped: whether their sines stand where our cosines do.
 
     Raises:
         ConfigError: where the two are not of the same architecture: every weight that is missing, left over or of
             another shape.
     """
-    return matched(network, {modern(name): weight for name, weight in state.items()}, layers(network))
+    return matched(network, {modern(name): weight for name, weight in state.items()}, layers(network, swapped))
 
 
 def diffusers_weights(network: UNet) -> dict[str, Tensor]:
     """The state dict of the `UNet2DModel` that computes what `network` does: the way back of `unet_weights`."""
     return divided(network.state_dict(), layers(network))
+
+
+def halves_swapped(weight: Tensor) -> Tensor:
+    """For sinusoids whose halves have changed places."""
+    return weight.roll(weight.shape[1] // 2, dims=1)
 
 
 def modern(name: str) -> str:
@@ -50,9 +60,10 @@ def modern(name: str) -> str:
     return ".".join(OLD_NAMES.get(part, part) for part in parts) if "attentions" in parts else name
 
 
-def layers(network: UNet) -> Iterator[tuple[str, list[str]]]:
-    """Each layer of ours with the layers of theirs that it is made of, one after the other."""
-    yield "time.mlp.0", ["time_embedding.linear_1"]
+def layers(network: UNet, swapped: bool = False) -> Iterator[tuple]:
+    """Each layer of ours with the layers of theirs that it is made of, one after the other, and its change."""
+    yield "time.mlp.0.weight", ["time_embedding.linear_1.weight"], halves_swapped if swapped else same
+    yield "time.mlp.0.bias", ["time_embedding.linear_1.bias"]
     yield "time.mlp.2", ["time_embedding.linear_2"]
     yield "classes.table", ["class_embedding"]
     yield "conv_in", ["conv_in"]
@@ -71,9 +82,11 @@ def levels(ours: str, path: nn.ModuleList, theirs: str, samplers: str) -> Iterat
         if isinstance(layer, Stage):
             yield from of_stage(f"{ours}.{i}", layer, f"{theirs}.{level}", block)
             block += 1
-        else:
-            yield f"{ours}.{i}.conv", [f"{theirs}.{level}.{samplers}.0.conv"]
-            level, block = level + 1, 0
+            continue
+        parts = RESIDUAL if isinstance(layer, Residual) else {"conv": "conv"}
+        for part, source in parts.items():
+            yield f"{ours}.{i}.{part}", [f"{theirs}.{level}.{samplers}.0.{source}"]
+        level, block = level + 1, 0
 
 
 def of_stage(ours: str, stage: nn.Module, theirs: str, block: int) -> Iterator[tuple[str, list[str]]]:

@@ -103,7 +103,9 @@ def size(names: Mapping[str, Tensor]) -> tuple[int, list[int]]:
     if not found:
         raise ConfigError("weights: not of EDM's DDPM++ or NCSN++; allowed are state dicts with enc.32x32_conv.weight")
     side = int(found[0][1])
-    return side, [s for s in (side >> level for level in range(side.bit_length())) if count(names, f"enc.{s}x{s}_block")]
+    return side, [
+        s for s in (side >> level for level in range(side.bit_length())) if count(names, f"enc.{s}x{s}_block")
+    ]
 
 
 def count(names: Mapping[str, Tensor], start: str) -> int:

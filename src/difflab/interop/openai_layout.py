@@ -104,9 +104,9 @@ def untold(state: Mapping[str, Tensor]) -> Untold:
     """
     found = layout(state)
     if found not in PUBLISHED:
-        words = f"{found.channels} channels x {found.multipliers}, {found.blocks} blocks, attention on {found.attention}"
         raise ConfigError(
-            f"weights: none of OpenAI's published networks ({words}), and no weight tells the height of the images "
-            "or the heads; allowed are those of published ones"
+            f"weights: none of OpenAI's published networks has {found.channels} channels x {found.multipliers} with "
+            f"{found.blocks} blocks and attention on levels {found.attention}; allowed with untold.height and "
+            "untold.heads or untold.head_channels"
         )
     return PUBLISHED[found]

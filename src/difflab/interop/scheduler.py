@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from difflab.errors import ConfigError
-from difflab.prediction import V, X0, Denoiser, Eps
+from difflab.prediction import X0, Denoiser, Eps, V
 from difflab.process import Forward, Learned, Posterior, Variance
 from difflab.samplers import Leading, Sampler
 from difflab.schedules import Cosine, Linear, Quadratic, Schedule, ZeroTerminalSnr

@@ -1,4 +1,4 @@
-"""The config of a diffusers `UNet2DModel` as fields of our U-Net, and back; what the other has no word for is refused."""
+"""The config of a diffusers `UNet2DModel` as fields of our U-Net, and back; what either cannot say is refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from difflab.errors import ConfigError
-from difflab.models import Convolutions, CosinesFirst, ResidualBlocks, SinesFirst, UNet
+from difflab.models import CosinesFirst, SinesFirst, UNet
 
 # Fields of theirs with the values that ours can be, behind them the value that diffusers takes where a config is
 # silent.
@@ -127,7 +127,7 @@ def unknown(get: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
                 yield field, f"{' or '.join(ours)} in the place of {name}"
     if ["Attn" in name for name in get["down_block_types"]] != ["Attn" in n for n in reversed(get["up_block_types"])]:
         yield "up_block_types", "attention on the same levels as on the way down"
-    middle = "default" == get["resnet_time_scale_shift"] and get["attn_norm_num_groups"] is None
+    middle = get["resnet_time_scale_shift"] == "default" and get["attn_norm_num_groups"] is None
     if not middle and get["attn_norm_num_groups"] != get["norm_num_groups"]:
         yield "attn_norm_num_groups", f"{get['norm_num_groups']}, as norm_num_groups"
     if get["time_embedding_dim"] not in (None, 4 * widths[0]):
@@ -217,8 +217,8 @@ def head_channels(model: Mapping[str, Any], widths: Sequence[int], attends: Sequ
     sizes = {w // model["heads"] for w in (*attending, widths[-1])}
     if len(sizes) > 1:
         raise ConfigError(
-            f"format: diffusers; model.heads: {model['heads']} on levels of several widths; a UNet2DModel has one width "
-            "of a head for all: allowed are heads=1, or head_channels"
+            f"format: diffusers; model.heads: {model['heads']} on levels of several widths; a UNet2DModel has one "
+            "width of a head for all: allowed are heads=1, or head_channels"
         )
     return sizes.pop()
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from difflab.condition import UNKNOWN, Condition
-from difflab.models.dit_blocks import Block, Classes, Time, drawn, normalised, positions, zero
+from difflab.models.dit_blocks import Block, Classes, drawn, normalised, positions, time_embedding, zero
 
 
 class DiT(nn.Module):
@@ -54,7 +54,7 @@ class DiT(nn.Module):
         self.grid = (height // patch, side // patch)
         self.enter = drawn(nn.Linear(c_image * patch**2, width))
         self.register_buffer("positions", positions(*self.grid, width), persistent=False)
-        self.time = Time(width)
+        self.time = time_embedding(width)
         self.classes = Classes(classes, width) if classes else None
         self.blocks = nn.ModuleList([Block(width, heads) for _ in range(blocks)])
         self.modulation = zero(nn.Linear(width, 2 * width))

@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-FREQUENCIES = 128  # of the time, each with a sine and a cosine
+from difflab.models.sinusoids import CosinesFirst
+from difflab.models.time_embedding import TimeEmbedding
 
 
 def waves(at: Float[Tensor, " n"], number: int) -> tuple[Tensor, Tensor]:
@@ -43,16 +44,13 @@ def drawn(layer: nn.Linear, std: float | None = None) -> nn.Linear:
     return layer
 
 
-class Time(nn.Module):
-    """Cosines, then sines, of c_noise, and two linear layers."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner, self.outer = drawn(nn.Linear(2 * FREQUENCIES, width), 0.02), drawn(nn.Linear(width, width), 0.02)
-
-    def forward(self, c_noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
-        sines, cosines = waves(c_noise, FREQUENCIES)
-        return self.outer(functional.silu(self.inner(torch.cat([cosines, sines], dim=1))))
+def time_embedding(width: int) -> TimeEmbedding:
+    """Of the time: cosines and sines, two linear layers, their weights small to begin with."""
+    made = TimeEmbedding(256, width, CosinesFirst())
+    for layer in (made.mlp[0], made.mlp[2]):
+        assert isinstance(layer, nn.Linear)
+        drawn(layer, std=0.02)
+    return made
 
 
 class Classes(nn.Module):

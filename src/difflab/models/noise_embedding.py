@@ -1,4 +1,4 @@
-"""Sines and cosines of c_noise, at frequencies that are fixed (DDPM++) or drawn (NCSN++)."""
+"""Sines, then cosines, of c_noise at frequencies that are fixed (DDPM++) or drawn (NCSN++)."""
 
 import math
 
@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from difflab.models.sinusoids import SinesFirst
+
 
 class Sinusoids(nn.Module):
-    """Frequencies 10000^(-i/(half - 1)), as DDPM has (Ho et al., 2020); sines first, then cosines.
+    """The fixed frequencies of DDPM (Ho et al., 2020).
 
     Args:
         channels: how many sines and cosines together, even.
@@ -16,13 +18,11 @@ class Sinusoids(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.channels, half = channels, halved(channels)
-        frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float64) / max(half - 1, 1))
-        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        self.channels = channels
+        self.register_buffer("frequencies", SinesFirst().frequencies(halved(channels)), persistent=False)
 
     def forward(self, c_noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch channels"]:
-        angle = c_noise[:, None] * self.frequencies
-        return torch.cat([angle.sin(), angle.cos()], dim=1)
+        return SinesFirst().of(c_noise[:, None] * self.frequencies)
 
 
 class Fourier(nn.Module):
@@ -30,7 +30,7 @@ class Fourier(nn.Module):
 
     Args:
         channels: how many sines and cosines together, even.
-        scale: standard deviation of the frequencies.
+        scale: standard deviation of the frequencies, in turns.
     """
 
     def __init__(self, channels: int, scale: float) -> None:
@@ -39,8 +39,7 @@ class Fourier(nn.Module):
         self.register_buffer("frequencies", torch.randn(halved(channels)) * scale)
 
     def forward(self, c_noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch channels"]:
-        angle = c_noise[:, None] * (2 * math.pi * self.frequencies)
-        return torch.cat([angle.sin(), angle.cos()], dim=1)
+        return SinesFirst().of(c_noise[:, None] * (2 * math.pi * self.frequencies))
 
 
 def halved(channels: int) -> int:

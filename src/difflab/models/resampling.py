@@ -1,7 +1,7 @@
 """How a U-Net changes the resolution between its levels."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,6 +11,7 @@ from difflab.models.unet_blocks import Residual
 Block = Callable[..., Residual]  # of c_in, c_out and `resize`
 
 
+@runtime_checkable
 class Resampling(Protocol):
     """The layers between the levels, each called as layer(x, time)."""
 

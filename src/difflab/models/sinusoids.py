@@ -1,7 +1,7 @@
-"""The sinusoids of c_noise that a time embedding begins with; published networks differ in them, and no weight tells."""
+"""The sinusoids that a time embedding begins with: published networks differ in them, and no weight tells how."""
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor
 PERIOD = 10000  # of the slowest, over 2 pi
 
 
+@runtime_checkable
 class SinusoidKind(Protocol):
     """Which frequencies, and in which order."""
 

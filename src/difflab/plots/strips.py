@@ -140,7 +140,8 @@ def picture_strips(
 def picture_strips_figure(rows: Sequence[tuple[str, UInt8[Tensor, "columns c h w"]]], titles: Sequence[str]) -> Figure:
     """The picture of `picture_strips`."""
     columns = len(titles)
-    figure = Figure(figsize=(1.05 * columns + 1.2, 1.05 * len(rows) + 0.45), layout="constrained")
+    height, wide = rows[0][1].shape[-2:]
+    figure = Figure(figsize=(1.05 * columns + 1.2, 1.05 * len(rows) * height / wide + 0.45), layout="constrained")
     for number, (axes, (name, pictures)) in enumerate(
         zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True)
     ):

@@ -15,6 +15,7 @@ from difflab.guidance import ClassifierFree
 from difflab.prediction import Denoiser
 from difflab.process import Variance
 from difflab.runs.build import build, wants
+from difflab.runs.paths import cache_folder
 from difflab.runs.refusals import Choices, refuse
 from difflab.samplers import Sampler
 from difflab.schedules import Schedule
@@ -176,6 +177,7 @@ def data_of(config: Mapping[str, Any]) -> Indexed:
         ConfigError: for whatever the constructor or the files refuse.
     """
     data = build(config["data"], "data", list(config["targets"]))
+    data.cache = cache_folder(config.get("cache"))
     data.setup()
     return data
 

@@ -1,19 +1,14 @@
 """schedule.auto: the numbers that NCSNv2's techniques make of the data, in the place of those that nobody chose."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from difflab.data import Indexed, largest_distance
+from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.runs.assemble import schedule_of, untried_sampler
-from difflab.runs.folder import write_json
 from difflab.runs.processes import is_child
 from difflab.runs.resume import key_of
 from difflab.runs.validate import defaults
@@ -91,11 +86,4 @@ def annealed(sampler: Sampler) -> bool:
 
 def distance(data: Indexed, cache: Path) -> float:
     """The largest distance between two training examples in the model's numbers, computed once for each content."""
-    path = cache / f"largest_distance-{data.fingerprint(data.train)}.json"
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            return float(json.loads(path.read_text())["largest_distance"])
-        found = largest_distance(data.scaling.encode(data.train.values[:]))
-        write_json(path, {"largest_distance": found})
-    return found
+    return data.largest_distance(cache)

@@ -61,8 +61,8 @@ def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | No
         field: its name, for messages and for what may stand there.
         more: module prefixes allowed beside difflab and the libraries.
         offers: what only the data or another object knows; passed, as it is, where the constructor has a parameter of
-            the name and the node gives none; numbers also to the constructors of nested nodes. A path is never the
-            node's to give.
+            the name and the node gives none (of numbers: or null); numbers also to the constructors of nested nodes. A
+            path is never the node's to give.
 
     Raises:
         ConfigError: for a target that is not allowed, and for whatever a constructor refuses.
@@ -81,6 +81,7 @@ def build(node: DictConfig | Mapping[str, Any], field: str, more: list[str] | No
         if isinstance(offer, Path) and name in given:
             raise ConfigError(f"{field}.{name}: {plain[name]}; allowed is nothing: difflab sets it itself")
     plain = {key: filled(value, f"{field}.{key}", offers, modules) for key, value in plain.items()}
+    given -= {name for name, value in offers.items() if plain.get(name) is None and isinstance(value, int | float)}
     offers = {name: value for name, value in offers.items() if name in parameters and name not in given}
     try:
         made = instantiate({**plain, "_target_": constructor, "_partial_": True}, _convert_="all")

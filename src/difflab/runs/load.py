@@ -17,6 +17,7 @@ from difflab.runs.assemble import Parts, assemble, guidance_of, sampler_of
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
+from difflab.runs.inpainting import inpaint
 from difflab.runs.paths import CONFIGS, cache_folder
 from difflab.runs.trust import quoted, without_say
 from difflab.samplers import Sampler, encode
@@ -158,6 +159,37 @@ class Run:
             images.append(chosen.sample(piece.seen_by(denoise), denoise.schedule, noise, start=start).cpu())
         return torch.cat(images)
 
+    def inpaint(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        sampler: str | Sampler | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        labels: Tensor | None = None,
+        jump: int = 10,
+        resamplings: int = 10,
+        **values: Any,
+    ) -> Tensor:
+        """Images with the pixels of a mask made anew, [N, C, H, W]; image i depends on x, the mask and (seed, i) alone.
+
+        A network that was trained with condition=inpainting is told the other pixels; any other is sampled by RePaint.
+
+        Args:
+            x: in the data's own range, -1 to 1.
+            mask: bool, [1, H, W] or [N, 1, H, W]: True where pixels are made.
+            sampler, steps, seed, values: as for `sample`.
+            labels: class numbers, [N], for a network that is told classes.
+            jump, resamplings: of RePaint.
+
+        Raises:
+            ConfigError: for shapes, networks and samplers that do not fit.
+        """
+        chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
+        generation = self.config["generation"]
+        seed = generation["seed"] if seed is None else seed
+        return inpaint(self.parts, x, mask, labels, seed, chosen, jump, resamplings, generation["chunk"])
+
     def _sampler(self, name: str | None, steps: int | None, values: dict[str, Any]) -> Sampler:
         if steps is not None:
             values["steps"] = steps
@@ -253,6 +285,7 @@ def data_at_hand(config: Mapping[str, Any]) -> Indexed:
             f"data.root: {quoted(data.root)} of the run's config lacks files of {data.loader}; nothing is downloaded "
             f"to places outside of the working folder that a run's config names: {data.instead(data.missing())}"
         )
+    data.cache = cache_folder(config.get("cache"))
     data.setup()
     return data
 

@@ -16,6 +16,7 @@ from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.failure import ANOMALY, WORDS, Failure, examples, plain
 from difflab.runs.folder import RunFolder, environment
+from difflab.runs.init import begin_with
 from difflab.runs.launcher import other_processes
 from difflab.runs.train import diffusion, watchdog_of
 from difflab.runs.trainer import build_trainer
@@ -69,6 +70,8 @@ def replay(cfg: DictConfig, folder: RunFolder) -> None:
         read(start, "replay")
     data = data_of(config)
     parts = assemble(config, data=data)
+    if start is None and config.get("init") is not None:
+        begin_with(config["init"], parts.denoiser)
     watchdog = watchdog_of(config, at_once=True)
     module = diffusion(config, parts, watchdog)
     images = data.batch_size * config["trainer"]["accumulate_grad_batches"]

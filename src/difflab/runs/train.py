@@ -23,6 +23,7 @@ from difflab.runs.checkpoint import read, write_untrained
 from difflab.runs.failure import told
 from difflab.runs.finished import store_of
 from difflab.runs.folder import RunFolder, write_json
+from difflab.runs.init import begin_with
 from difflab.runs.launcher import other_processes
 from difflab.runs.paths import cache_folder
 from difflab.runs.refusals import Choices, refuse
@@ -60,6 +61,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
             log.warning("%s; going back to %s", complaint, start)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     data, choices = data_of(config), dict(HydraConfig.get().runtime.choices)
+    log.info("data\n%s", data.describe())
     config = filled(config, data, cache_folder(config["cache"]), overrides, choices)
     parts = assemble(config, data=data)
     study = study_of(config)
@@ -69,6 +71,8 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     module = diffusion(config, parts, watchdog)
     if start is not None:
         check_fits(start, module)
+    elif config.get("init") is not None:
+        begin_with(config["init"], parts.denoiser)
     images = parts.data.batch_size * config["trainer"]["accumulate_grad_batches"]  # of one optimizer step
     ema = build(config["ema"], "ema", config["targets"], images=images, folder=folder.path)
     figures = Figures(config["trainer"]["log_every_n_steps"], config["data"]["batch_size"])
@@ -131,7 +135,9 @@ def diffusion(config: dict[str, Any], parts: Parts, watchdog: Watchdog) -> Diffu
     """The LightningModule."""
     more = config["targets"]
     denoise, data = parts.denoiser, parts.data
-    loss = build(config["loss"], "loss", more, **what_losses_ask(data))
+    asked = what_losses_ask(data)
+    asked["sigma_data"] = getattr(denoise.parameterisation, "sigma_data", data.sigma_data)  # which may be said there
+    loss = build(config["loss"], "loss", more, **asked)
     times = build(config["times"], "times", more, loss=loss, denoise=denoise, schedule=denoise.schedule)
     augmentation = augmentation_of(config)
     refuse(
@@ -167,7 +173,10 @@ def check_fits(path: Path, module: Diffusion) -> None:
     Raises:
         ConfigError: naming the first weight that differs.
     """
-    saved, own = read(path, "resume")["state_dict"], module.state_dict()
+    content = read(path, "resume")
+    if "optimizer_states" not in content and any(p.requires_grad for p in module.parameters()):
+        raise ConfigError(f"resume: {path} holds weights that were not trained here; allowed is init= their run folder")
+    saved, own = content["state_dict"], module.state_dict()
     shapes = {name: tuple(w.shape) for name, w in saved.items()}
     for name, w in own.items():
         if shapes.get(name) != tuple(w.shape):

@@ -1,6 +1,6 @@
 """Inpainting by a model that was never told of masks: replacement with resampling."""
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from difflab.prediction import Denoiser
@@ -60,7 +60,7 @@ class RePaint:
         schedule: Schedule,
         noise: Noise,
         x0: Float[Tensor, "batch *shape"],
-        known: Float[Tensor, "batch *mask"],
+        known: Bool[Tensor, "*mask"],
         watch: Watch | None = None,
     ) -> Float[Tensor, "batch *shape"]:
         """The images with the unknown pixels drawn anew.
@@ -68,27 +68,27 @@ class RePaint:
         Args:
             denoise, schedule, noise, watch: as for `Sampler.sample`.
             x0: the images, in the model's range; whatever they have at unknown pixels is not looked at.
-            known: 1 where a pixel is known, else 0; broadcasts over x0.
+            known: which pixels are known; broadcasts over x0.
         """
         times = self.sampler.times(schedule)
         at = [Marginal(*(c[i] for c in schedule.marginal(times))) for i in range(len(times))]
         walk = Walk(denoise, schedule, self.sampler.threshold, watch)
-        here = known.expand_as(x0) > 0
+        known = known.expand_as(x0)
 
         def replaced(x: Tensor, at: Marginal) -> Tensor:
-            return (expand(at.alpha, x) * x0 + expand(at.sigma, x) * noise().to(x)).where(here, x)
+            return (expand(at.alpha, x) * x0 + expand(at.sigma, x) * noise().to(x)).where(known, x)
 
         x = replaced(schedule.prior_std * noise().to(x0), at[0])
         moves = self.moves(len(times))
         for done, (i, j) in enumerate(moves, 1):
             if j > i:
                 visit = Visit(at[i], x, walk.call(x, times[i], at[i]))
-                step = Step(at[j], at[i], times[i], times[j], i, len(times), [visit], walk)
+                step = Step(at[j], at[i], times[i], times[j], 0, len(times), [visit], walk)  # each is a first step
                 x = replaced(self.sampler.step(x, visit.prediction, step, noise), at[j])
             else:
                 q = between(at[i], at[j])
                 x = expand(q.alpha_ts, x) * x + expand(q.var_ts.sqrt(), x) * noise().to(x)
             walk.tell(x, times[j], done / (len(moves) + 1))
-        x = x0.where(here, walk.call(x, times[-1], at[-1]).x0)
+        x = x0.where(known, walk.call(x, times[-1], at[-1]).x0)
         walk.tell(x, None, 1.0)
         return x

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from difflab.data import ImageData
 from difflab.errors import ConfigError
-from difflab.evaluation import as_pictures
+from difflab.evaluation.pictures import as_seen
 from difflab.plots.code_errors import code_errors
 from difflab.plots.interpolations import Strips, interpolations
 from difflab.progress import Progress
@@ -138,8 +138,9 @@ class LatentCodes:
         drawn = run.parts.denoiser.schedule.prior_std * self.drawn(run, 2 * self.pairs)
         found = run.encode(data.scaling.encode(ends), steps=self.strip_steps)
         rows = torch.cat([slerp(a, b, shares) for codes in (drawn, found) for a, b in codes.unflatten(0, (-1, 2))])
-        pictures = as_pictures(run.decode(rows, steps=self.strip_steps), data).unflatten(0, (-1, self.between))
-        return Strips(pictures[: self.pairs], pictures[self.pairs :], data.scaling.picture(ends).unflatten(0, (-1, 2)))
+        pictures = as_seen(run.decode(rows, steps=self.strip_steps), data).unflatten(0, (-1, self.between))
+        real = data.viewed(data.scaling.picture(ends)).unflatten(0, (-1, 2))
+        return Strips(pictures[: self.pairs], pictures[self.pairs :], real)
 
     def drawn(self, run: Run, n: int) -> Tensor:
         """Standard normal numbers for n codes."""
