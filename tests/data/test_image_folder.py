@@ -1,13 +1,15 @@
 import os
 import shutil
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from difflab.data import ImageFolder
+from difflab.data import FilePixels, ImageFolder
 from difflab.errors import ConfigError
 
 
@@ -205,3 +207,123 @@ def test_real_photographs():
     assert (len(data.reference), len(data.test), data.classes) == (9000, 1000, 10)
     assert torch.cat([data.reference.labels, data.test.labels]).bincount().tolist() == [1000] * 10
     assert 0.4 < data.reference.pixels.float().mean() / 255 < 0.55
+
+
+def cached(root, cache, **changes):
+    options = {"batch_size": 4, "val_size": 2, "workers": 0, "flip": False, "seed": 0, "test_fraction": 0.1}
+    own = {"size": 8, "channels": 3, "classes": "auto", "memory_gb": 0.0}
+    data = ImageFolder(str(root), **options | own | changes)
+    data.cache = cache
+    data.setup()
+    return data
+
+
+def test_on_demand_and_in_memory_are_the_same(tmp_path):
+    for i in range(40):
+        picture(tmp_path / f"{'ab'[i % 2]}/{i}.png", i % 37, (9, 8))
+    one, two = load(tmp_path), load(tmp_path, memory_gb=0.0)
+    assert isinstance(one.train.pixels, torch.Tensor)
+    assert isinstance(two.train.pixels, FilePixels)
+    assert isinstance(two.val.pixels, torch.Tensor)
+    for name in ("train", "val", "test", "reference"):
+        assert torch.equal(getattr(one, name).pixels, getattr(two, name).pixels[:])
+        assert torch.equal(getattr(one, name).labels, getattr(two, name).labels)
+    assert one.statistics == two.statistics
+
+
+def test_files_that_have_not_changed_are_not_read_again(tmp_path, monkeypatch):
+    for i in range(20):
+        picture(tmp_path / f"images/{i}.png", i)
+    first = cached(tmp_path / "images", tmp_path / "cache")
+    read, read_bytes = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
+    again = cached(tmp_path / "images", tmp_path / "cache")
+    assert len(read) == len(again.val)  # which is decoded
+    assert again.fingerprint() == first.fingerprint()
+    assert again.statistics == first.statistics
+    read.clear()
+    picture(tmp_path / "images/3.png", 100)
+    changed = cached(tmp_path / "images", tmp_path / "cache")
+    assert read[0] == "3.png"  # its hash alone is new
+    assert changed.fingerprint() != first.fingerprint()
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_broken_file_is_refused_before_training_though_it_is_decoded_later(tmp_path, part):
+    for i in range(20):
+        picture(tmp_path / f"train/{i}.png", i)
+        picture(tmp_path / f"test/{i}.png", i + 20)
+    file = tmp_path / part / "7.png"
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(ConfigError, match=f"data.root: {file} cannot be read"):
+        load(tmp_path, memory_gb=0.0)
+
+
+def test_three_folders_are_three_parts(tmp_path, caplog):
+    made = {}
+    for n, part in enumerate(("train", "val", "test")):
+        made[part] = [picture(tmp_path / f"{part}/{i}.png", (n, i)) for i in range(9)]
+    shutil.copy(tmp_path / "train/3.png", tmp_path / "test/again.png")
+    data = load(tmp_path, val_size=9, batch_size=9)
+    assert images(data.train) == images(data.reference) == {bytes(pixels) for pixels in made["train"]}
+    assert images(data.val) == {bytes(pixels) for pixels in made["val"]}
+    assert len(data.test) == 10
+    assert f"1 images of {tmp_path / 'test'} are in train too" in caplog.text
+
+
+def test_a_copy_of_a_held_out_image_is_not_trained_on(tmp_path):
+    for i in range(30):
+        picture(tmp_path / f"{i}.png", i // 3)
+    data = load(tmp_path, val_size=4)
+    train, val, test = (images(part) for part in data.parts().values())
+    assert not train & val
+    assert not (train | val) & test
+    assert len(data.val) == 4
+
+
+def test_whether_folders_are_classes_can_be_said(tmp_path):
+    for i in range(20):
+        picture(tmp_path / f"{'ab'[i % 2]}/{i}.png", i)
+    assert load(tmp_path, classes=True).classes == load(tmp_path, classes=2).classes == 2
+    assert load(tmp_path, classes=False).classes is None
+    with pytest.raises(ConfigError, match=r"data.classes: 3; .* holds 2: the classes a, b"):
+        load(tmp_path, classes=3)
+    picture(tmp_path / "20.png", 20)
+    with pytest.raises(ConfigError, match=r"images beside the folder a of images; .* data.classes=false"):
+        load(tmp_path)
+    data = load(tmp_path, classes=False)
+    assert (len(data.reference) + len(data.test), data.classes) == (21, None)
+    for i in range(8):
+        picture(tmp_path / f"flat/{i}.png", i)
+    for value in (True, 2):
+        with pytest.raises(ConfigError, match=rf"data.classes: {str(value).lower()}; .* in no folders of classes"):
+            load(tmp_path / "flat", classes=value)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, [8, 12]), (2, [12, 8]), (3, [6, 8]), (4, [8, 12])])
+def test_shapes_of_every_kind(tmp_path, channels, size):
+    for i in range(12):
+        picture(tmp_path / f"{i}.png", i)
+    data = load(tmp_path, channels=channels, size=size)
+    assert data.shape == (channels, *size)
+    shown = data.viewed(data.test.pixels)
+    assert shown.shape[1:] == (1 if channels < 3 else 3, *size)
+
+
+@pytest.mark.parametrize("size", [[8], [8, 8, 8], [8, 0], [8.0, 8]])
+def test_sizes_that_are_none_are_refused(tmp_path, size):
+    with pytest.raises(ConfigError, match=r"data.size: .*; allowed are whole numbers from 1 on, or \[HEIGHT, WIDTH\]"):
+        load(tmp_path, size=size)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_decoded_on_demand(tmp_path, workers):
+    for i in range(20):
+        picture(tmp_path / f"{i}.png", i)
+    expected, found = load(tmp_path, flip=True), load(tmp_path, flip=True, memory_gb=0.0, workers=workers)
+    for data in (expected, found):
+        data.trainer = SimpleNamespace(global_step=3, accumulate_grad_batches=1, global_rank=0, world_size=1)
+    batches = list(islice(expected.train_dataloader(), 6))
+    for one, other in zip(batches, found.train_dataloader(), strict=False):
+        assert torch.equal(one.values, other.values)
+        assert (one.step, one.first, one.total) == (other.step, other.first, other.total)

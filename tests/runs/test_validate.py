@@ -220,11 +220,11 @@ BAD = [
     ("hydra/lancher=joblib", r"hydra/lancher: unknown; did you mean hydra/launcher\?"),
     ("data=zebra", r"data: zebra; allowed are checkerboard"),
     ("+experiment=digits_long", r"experiment: has a value already, .* allowed is experiment=OPTION"),
-    ("model=null", r"model: null; allowed are exact, mlp"),
+    ("model=null", r"model: null; allowed are ddpmpp, dit"),
     ("optim=5", r"optim: 5; allowed are adamw"),
     ("schedule=[linear,cosine]", r"schedule: no option, or several; allowed is one of cosine"),
     ("schedule=linear,cosine", r"schedule=linear,cosine"),
-    ("~model", r"model: no option, or several; allowed is one of exact, mlp"),
+    ("~model", r"model: no option, or several; allowed is one of ddpmpp, dit"),
     ("~trainer.precision", r"trainer\.precision: missing; allowed are text"),
     ("optim.lrr=1", r"optim\.lrr: unknown; did you mean optim\.lr\?"),
     ("loss.gama=1", r"loss\.gama: unknown; did you mean loss\.gamma\?"),
@@ -343,7 +343,7 @@ def without_torch(tmp_path_factory) -> str:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("train.py model=null", "refused: model: null; allowed are exact"),
+        ("train.py model=null", "refused: model: null; allowed are ddpmpp"),
         ("train.py schedule=linaer", "refused: schedule: linaer; did you mean linear? allowed are cosine"),
         ("train.py trainer.devices=3", "refused: data.batch_size: 128 cannot be shared by 3 processes"),
         ("scripts/export.py run=x n=4", "refused: n: unknown"),

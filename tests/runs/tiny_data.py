@@ -1,5 +1,6 @@
 """Data sets of a few images, in the files that their loaders expect."""
 
+import hashlib
 import pickle
 import struct
 from pathlib import Path
@@ -42,3 +43,47 @@ def cifar10(root: Path) -> Path:
         (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": list(range(10)) * 2}))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [*"abcdefghij"]}))
     return root
+
+
+def celeba(root: Path) -> Path:
+    """24, 8 and 12 images, 178x218, with two attributes."""
+    folder = root / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    parts, attributes = [], []
+    for i in range(1, 45):
+        name = f"{i:06}.jpg"
+        noise = np.random.default_rng(i).integers(256, size=(11, 9, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((178, 218)).save(folder / "img_align_celeba" / name)
+        parts.append(f"{name} {0 if i <= 24 else 1 if i <= 32 else 2}")
+        attributes.append(f"{name}  {1 - 2 * (i % 3 == 0)} {2 * (i % 2) - 1}")
+    (folder / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
+    (folder / "list_attr_celeba.txt").write_text("\n".join(["44", "Bald Smiling ", *attributes]) + "\n")
+    return root
+
+
+def svhn(root: Path, wrong: int = 10) -> tuple[Path, dict[str, np.ndarray], dict[str, list[str]]]:
+    """60 training and 20 test images, 32x32, by part as [N, C, H, W]; and what torchvision is to expect of the files.
+
+    The digit 0 has the label 10; `wrong` is that of the test image number 5, if it is another.
+    """
+    from scipy.io import savemat
+
+    images, entries = {}, {}
+    root.mkdir(parents=True, exist_ok=True)
+    for part, n in (("train", 60), ("test", 20)):
+        images[part] = np.random.default_rng(n).integers(256, size=(n, 3, 32, 32), dtype=np.uint8)
+        labels = np.arange(n, dtype=np.uint8) % 10
+        labels[labels == 0] = 10
+        if part == "test" and wrong != 10:
+            labels[5] = wrong
+        file = root / f"{part}_32x32.mat"
+        savemat(file, {"X": images[part].transpose(2, 3, 1, 0), "y": labels[:, None]})
+        entries[part] = ["http://127.0.0.1:9/", file.name, hashlib.md5(file.read_bytes()).hexdigest()]
+    return root, images, entries
+
+
+def bands(path: Path, n: int = 48, channels: int = 5) -> Path:
+    """An .npz of images of several channels, 8x12, in three classes."""
+    noise = np.random.default_rng(0).integers(256, size=(n, channels, 8, 12), dtype=np.uint8)
+    np.savez(path, images=noise, labels=np.arange(n) % 3)
+    return path

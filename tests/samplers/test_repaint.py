@@ -4,6 +4,8 @@ The mean is what comes of noise that is zero; the variance is the sum over every
 to it, squared.
 """
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -66,7 +68,7 @@ def test_the_way_walks_each_stretch_as_often_as_published():
     """250 steps, jump 10, 10 times: a way that never leaves the grid and takes each step of the stretches 10 times."""
     moves = RePaint(Ancestral(Uniform(), 250, False, Posterior()), 10, 10).moves(250)
     assert moves[0] == (0, 1) and moves[-1] == (248, 249)
-    assert all(a[1] == b[0] for a, b in zip(moves, moves[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(moves))
     back = [move for move in moves if move[1] < move[0]]
     assert {a - b for a, b in back} == {10} and len(back) == 24 * 9
     assert {a for a, _ in back} == {249 - 10 * k for k in range(24)}

@@ -118,7 +118,7 @@ def test_the_derivative_in_t_is_not_scaled():
 
 @pytest.mark.parametrize(
     ("field", "change"),
-    [("log_snr_min", {"log_snr_min": 13.3}), ("log_snr_min", {"log_snr_max": float("inf")}), ("width", {"width": 0})],
+    [("log_snr_min", {"log_snr_min": 13.3}), ("log_snr_min", {"log_snr_max": float("inf")}), ("width", {"width": -1})],
 )
 def test_refusals_name_the_field(field, change):
     with pytest.raises(ValueError, match=rf"^schedule\.{field}: "):

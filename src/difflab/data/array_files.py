@@ -77,11 +77,12 @@ class ArrayPixels:
         return content.hexdigest()
 
 
-def row_hashes(images: np.ndarray, path: Path, cache: Path | None) -> np.ndarray:
-    """The hash of every image of an array, uint8 [N, DIGEST]; of a file that has not changed, from the cache."""
+def row_hashes(rows: Rows, layout: str, cache: Path | None) -> np.ndarray:
+    """The hash of every image [C, H, W], uint8 [N, DIGEST]; of a file that has not changed, from the cache."""
+    images, path = channels_first(rows.images, layout), rows.path
     if cache is None:
         return hashed(images, path)
-    table = cache / f"array-{stamp(path).hex()}.npy"
+    table = cache / f"array-{stamp(path).hex()}-{layout}.npy"
     with alone(table) as writable:
         with suppress(OSError, ValueError, EOFError):
             known = np.load(table, allow_pickle=False)

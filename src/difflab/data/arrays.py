@@ -151,7 +151,7 @@ class Arrays(ImageData):
         of_bytes = isinstance(rows.images, np.memmap) and self.levels == 256  # others become pictures by scaling
         labels = None if rows.labels is None else torch.from_numpy(rows.labels)
         if of_bytes and not fit_in_memory(n, one, self.memory_gb):
-            hashes = row_hashes(rows.images, rows.path, self.cache)
+            hashes = row_hashes(rows, layout, self.cache)
             return Images(ArrayPixels(rows.path, layout, hashes, np.arange(n)), labels)
         pixels = torch.from_numpy(np.array(channels_first(rows.images, layout), order="C"))
         if self.levels < 256:

@@ -38,6 +38,7 @@ class EDMAugmentation:
     al., 2020, appendix B). In their order: mirrored (0, 1: a fair coin whatever the probability), upside down (0, 1: a
     coin as well where it happens), zoom (standard normal, 0.2 of log2), rotation (cos - 1, sin), stretch (a standard
     normal number, 0.2 of log2, times cos and sin of its axis), shift (two standard normal numbers, 0.125 of a side).
+    Of a stretch with a turned axis the numbers leave open whether it makes longer or shorter along it, as published.
     With every image mirrored by a coin, `data.flip` is to be off.
 
     Args:

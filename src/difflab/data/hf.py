@@ -112,14 +112,21 @@ class HubStream(Streamed):
 
     def opened(self, field: str, split: str) -> Rows:
         rows = loaded(self.path, self.configuration, field, split, streaming=True)
-        self.columns = columns_of(rows, self.image, self.label)
-        self.class_names = self.columns.names
-        return encoded(rows, self.columns.image, self.columns.label)
+        columns = columns_of(rows, self.image, self.label)
+        self.class_names, self.example = columns.names, Row(self.path, columns)
+        return encoded(rows, columns.image, columns.label)
 
-    def example(self, row: Mapping[str, Any]) -> Example:
-        name = f"{self.path} {self.train_split} {(row[self.columns.image] or {}).get('path') or 'an image'}"
-        file = file_in(row[self.columns.image], name)
-        return Example(file, None if self.columns.label is None else row[self.columns.label])
+
+class Row(NamedTuple):
+    """From a row of a stream to an example: what the stream is called, and its columns."""
+
+    path: str
+    columns: Columns
+
+    def __call__(self, row: Mapping[str, Any]) -> Example:
+        cell, label = row[self.columns.image], self.columns.label
+        name = f"{self.path}: {(cell or {}).get('path') or 'an image'}"
+        return Example(file_in(cell, name), None if label is None else row[label])
 
 
 def open_hub(streaming: bool, test_fraction: float, memory_gb: float, **more: Any) -> HubImages | HubStream:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from difflab.data.heads import brief
 from difflab.data.hf import library
@@ -98,11 +98,18 @@ class RemoteShards(Streamed):
         images = [column for column, kind in rows.features.items() if isinstance(kind, datasets.Image)]
         if len(images) != 1:
             raise ConfigError(f"data.{part}: {names} has {len(images)} images for each key; allowed is one")
-        self.column = images[0]
+        self.example = Member(images[0], self.place)
         own = ["__url__", "__key__", *(column for column in ("cls", "json") if column in rows.features)]
         return rows.select_columns([*images, *own]).cast_column(images[0], datasets.Image(decode=False))
 
-    def example(self, row: Mapping[str, Any]) -> Example:
+
+class Member(NamedTuple):
+    """From a row of a streamed shard to an example: the column of images, and the field that leads there."""
+
+    column: str
+    place: str
+
+    def __call__(self, row: Mapping[str, Any]) -> Example:
         name = f"{row['__url__']}: {row['__key__']}.{self.column}"
         if row[self.column] is None:
             raise ConfigError(f"{self.place}: {name} is missing; allowed is an image for each key")

@@ -1,7 +1,7 @@
 """Data sets whose training images can only be read in order: streams from the network."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ class Streamed(ImageData):
 
     Attributes:
         place: the field of the config that says where the stream comes from.
+        example: from a row to an example, or a ConfigError that names the row; goes to workers by pickling.
 
     Args:
         root: where the stream comes from.
@@ -48,6 +49,7 @@ class Streamed(ImageData):
     kinds = "numbers beside the images, or none"
     licence = "that of the images"
     place: str
+    example: Callable[[Mapping[str, Any]], Example]
 
     def __init__(
         self,
@@ -75,18 +77,10 @@ class Streamed(ImageData):
 
     @abstractmethod
     def open(self) -> tuple[Rows, Rows | None]:
-        """The streams for training and, where it is named, for testing.
+        """The streams for training and, where it is named, for testing; `example` is set when they are open.
 
         Raises:
             ConfigError: where they cannot be had.
-        """
-
-    @abstractmethod
-    def example(self, row: Mapping[str, Any]) -> Example:
-        """The example of a row.
-
-        Raises:
-            ConfigError: for a row that is none, by its name.
         """
 
     def read(self) -> tuple[Images, Images]:
@@ -132,7 +126,7 @@ class Streamed(ImageData):
             Part(self.rows, self.example, self.known, self.buffer, self.seed, rank * count + i, ranks * count)
             for i in range(count)
         ]
-        self.feed = Feed(parts, share, done, positions, 0 if self.workers == 0 else count)
+        self.feed = Feed(parts, share, done, positions, 0 if self.workers == 0 and count == 1 else count)
         return self.feed
 
     def positions(self, done: int, rank: int, ranks: int) -> list[Position]:

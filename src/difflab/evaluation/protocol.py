@@ -9,6 +9,7 @@ import torch
 
 from difflab.data import ImageData, Indexed
 from difflab.errors import ConfigError
+from difflab.evaluation.completed import completed
 from difflab.evaluation.distances import Counts, Distance, Memorisation, Names, Sets, described, neighbours
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
 from difflab.evaluation.likelihood import Likelihood, Scores
@@ -116,6 +117,8 @@ class Protocol(Metrics):
         if self.pictures:
             drawn["samples"] = self.picture(samples[: self.pictures], data)
             drawn["denoising"] = strip(denoise, drawing.sampler, data, drawing.seed, drawing.asked)
+            beside = completed(samples[: self.pictures], data, drawing.asked)
+            drawn |= {} if beside is None else {"completed": beside}
         if space is not None:
             pictures = as_pictures(samples, data)
             features = space.of(lambda where: pictures[where], n, "the samples")
@@ -137,8 +140,9 @@ def told_apart(features: Extracted, drawing: Drawing, n: int) -> dict[str, float
 
     The standard error is that of a share of independent samples.
     """
-    labels = None if drawing.asked is None else drawing.asked.labels(range(n))
-    if labels is None or features.logits is None:
+    asked = drawing.asked
+    labels = None if asked is None else asked.labels(range(n))
+    if asked is None or labels is None or features.logits is None or features.logits.shape[1] != asked.data.classes:
         return {}
     share = float((features.logits.argmax(1) == labels).double().mean())
     return {"asked_class_share": share, "asked_class_share_stderr": (share * (1 - share) / n) ** 0.5}

@@ -1,5 +1,6 @@
 """scripts/import_weights.py: published weights as a run folder, to sample from, to score, to train on."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,13 +51,7 @@ def overruled(field: str, said: set[str]) -> bool:
 
 def as_text(value: Any) -> str:
     """A value as Hydra reads it on a command line."""
-    if isinstance(value, list):
-        return f"[{','.join(map(as_text, value))}]"
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if value in (None, True, False)
-        else str(value)
-    )
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def untold(arguments: Sequence[str]) -> Untold | None:

@@ -116,6 +116,7 @@ def of_edm(path: Path, state: Mapping[str, Tensor]) -> Published:
         "sampler": "heun",
         "grid": "karras",
         "augmentation": "edm" if told["told_numbers"] else None,
+        "data.flip": False if told["told_numbers"] else None,
     }
     model = edm.config(state)
     return Published(path, lambda ours: edm.weights(state, ours), model, told["shape"], told["classes"], choices)

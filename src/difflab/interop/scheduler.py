@@ -1,6 +1,6 @@
 """The config of a diffusers scheduler as choices of ours, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ def choices_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
     def chosen(field: str, silent: Any, table: Mapping[Any, str]) -> str:
         value = config.get(field, silent)
-        if value not in table:
+        if not isinstance(value, Hashable) or value not in table:
             raise ConfigError(
                 f"weights: the scheduler has {field}: {value}; allowed here are {', '.join(map(str, table))}"
             )
@@ -68,11 +68,18 @@ def choices_of(config: Mapping[str, Any]) -> dict[str, Any]:
 def config_of(denoise: Denoiser, variance: Variance, sampler: Sampler) -> dict[str, Any]:
     """The config of the `DDPMScheduler` of a denoiser of ours; `DDIMPipeline` makes its own of it.
 
+    Args:
+        denoise: of ours.
+        variance: that its network was trained for.
+        sampler: that it is sampled with: its own variance counts, unless the network says one.
+
     Raises:
         ConfigError: naming what diffusers has no word for.
     """
     predictions = {Eps: "epsilon", X0: "sample", V: "v_prediction"}
     variances = {Posterior: "fixed_small", Forward: "fixed_large", Learned: "learned_range"}
+    if variance.outputs == 0:
+        variance = getattr(sampler, "variance", variance)
     prediction = predictions.get(type(denoise.parameterisation))
     if prediction is None:
         name = type(denoise.parameterisation).__name__

@@ -9,11 +9,13 @@ from difflab.models.oracle import DataOracle, Oracle
 from difflab.models.resampling import Convolutions, ResidualBlocks
 from difflab.models.sinusoids import CosinesFirst, SinesFirst
 from difflab.models.song_unet import SongUNet
-from difflab.models.time_embedding import LogSigma, LogSnr, Nothing, ScaledIndex, StepIndex
+from difflab.models.time_embedding import LogSigma, LogSnr, Nothing, ScaledIndex, StepIndex, Time
 from difflab.models.unet import UNet
+from difflab.models.vdm import VDM
 
 __all__ = [
     "MLP",
+    "VDM",
     "Convolutions",
     "CosinesFirst",
     "DataOracle",
@@ -34,5 +36,6 @@ __all__ = [
     "Sinusoids",
     "SongUNet",
     "StepIndex",
+    "Time",
     "UNet",
 ]

@@ -28,6 +28,13 @@ class ScaledIndex:
         return (1000 * (t if schedule.T is None else t - 1 / schedule.T)).float()
 
 
+class Time:
+    """c_noise = t, from 0 to 1, as published code of flow matching tells it (Tong et al., 2024)."""
+
+    def __call__(self, schedule: Schedule, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return t.float()
+
+
 class LogSigma:
     """c_noise = log(sigma/alpha)/4 (Karras et al., 2022, Table 1)."""
 

@@ -1,6 +1,5 @@
 """The U-Net of DDPM (Ho et al., 2020, appendix B), and by configuration that of Improved DDPM and of ADM."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -12,10 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 from difflab.condition import Condition
 from difflab.models.class_embedding import ClassEmbedding
+from difflab.models.first_weights import start_as_ddpm
 from difflab.models.resampling import Convolutions, Resampling
 from difflab.models.sinusoids import SinesFirst, SinusoidKind
 from difflab.models.time_embedding import TimeEmbedding
 from difflab.models.unet_blocks import Attention, Residual, Stage, norm, zero
+from difflab.models.unet_limits import check_sides, check_widths
 
 SINES_FIRST = SinesFirst()
 CONVOLUTIONS = Convolutions(symmetric=False)
@@ -122,7 +123,7 @@ class UNet(nn.Module):
                 side *= 2
         self.norm_out, self.conv_out = normed(c), zero(nn.Conv2d(c, outputs * c_image, 3, padding=1))
         if xavier:
-            start_as_ddpm(self)
+            start_as_ddpm(self, last=self.conv_out)
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -165,49 +166,3 @@ class UNet(nn.Module):
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(layer, h, time, use_reentrant=False)
         return layer(h, time)
-
-
-def check_sides(shape: Sequence[int], multipliers: Sequence[int]) -> None:
-    """Refuse images that cannot be halved that often.
-
-    Raises:
-        ValueError: naming the field.
-    """
-    if len(shape) != 3:
-        raise ValueError(f"model: a U-Net of data of shape {tuple(shape)}; allowed for points is model=mlp")
-    height, width = shape[1:]
-    stride = 2 ** (len(multipliers) - 1)
-    if height % stride or width % stride:
-        raise ValueError(
-            f"model.multipliers: {len(multipliers)} levels halve the image {len(multipliers) - 1} times, "
-            f"so its sides must be divisible by {stride}; the data has {height}x{width}"
-        )
-
-
-def check_widths(channels: int, multipliers: Sequence[int], heads: int | None, head_channels: int | None) -> None:
-    """Refuse levels that cannot be shared by heads.
-
-    Raises:
-        ValueError: naming the field.
-    """
-    if (heads is None) == (head_channels is None):
-        raise ValueError(f"model.heads: {heads} beside head_channels={head_channels}; allowed is one, the other null")
-    name, number = ("heads", heads) if head_channels is None else ("head_channels", head_channels)
-    if channels % 2 or any(m * channels % (number or 1) for m in multipliers):
-        raise ValueError(f"model.channels: {channels} must be even and every level divisible by {name}={number}")
-
-
-def start_as_ddpm(network: nn.Module) -> None:
-    """First weights from Glorot & Bengio's uniform law, no biases; what is zero stays zero.
-
-    Queries, keys and values are a layer each in DDPM: their fan is that of a square.
-    """
-    attentions = [module for module in network.modules() if isinstance(module, Attention)]
-    silent = {module.conv2 for module in network.modules() if isinstance(module, Residual)}
-    silent |= {attention.out for attention in attentions} | {network.conv_out}
-    square = {attention.qkv for attention in attentions}
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and module not in silent:
-            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2) if module in square else 1.0)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

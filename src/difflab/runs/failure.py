@@ -63,7 +63,7 @@ def examples(found: "Found", data: "Indexed") -> list[dict[str, Any]]:
     batches = []
     for batch in found.batches:
         order = Order(len(data.train), data.batch_size, data.seed, batch["number"], 0, 1)
-        indices = next(iter(order)).indices
+        indices = [None] * data.batch_size if data.streamed else next(iter(order)).indices
         losses = {"losses": plain(batch["losses"])} if "losses" in batch else {}
         batches.append({"number": batch["number"], "indices": indices, "times": batch["times"]} | losses)
     return batches
@@ -72,7 +72,8 @@ def examples(found: "Found", data: "Indexed") -> list[dict[str, Any]]:
 def of_data(found: "Found", data: "Indexed") -> list[str]:
     """The random streams of the order of the data and of mirroring."""
     numbers = [batch["number"] for batch in found.batches]
-    epochs = dict.fromkeys(number // (len(data.train) // data.batch_size) for number in numbers)
+    a_epoch = len(data.train) // data.batch_size
+    epochs = {} if data.streamed else dict.fromkeys(number // a_epoch for number in numbers)
     return [f"order/{epoch}" for epoch in epochs] + [f"flip/{number}" for number in numbers if data.flip]
 
 

@@ -37,6 +37,7 @@ FREE = {"trainer.devices", "trainer.fast_dev_run", "trainer.precision", "sampler
 FREE |= {"data.size", "data.classes"}
 NULLABLE = {
     "data.workers",
+    "data.test",
     "trainer.devices",
     "trainer.fast_dev_run",
     "trainer.precision",
@@ -148,6 +149,7 @@ RANGES: dict[str, Range] = {
     "model.attention": SIDES,
     "model.dropout": PROPER,
     "model.patch": COUNT,
+    "model.fourier": Range("whole numbers from 0", lambda v: all(map(NATURAL.holds, v))),
     "model.embedding.channels": Range("even numbers from 2", lambda v: whole(v) and v >= 2 and v % 2 == 0),
     "model.embedding.scale": POSITIVE,
     "model.taps": Range(
@@ -168,7 +170,7 @@ RANGES: dict[str, Range] = {
     "schedule.L": Range("null or whole numbers from 2", lambda v: whole(v) and v >= 2),
     "schedule.t_min": BETWEEN,
     "schedule.rho": POSITIVE,
-    "schedule.width": COUNT,
+    "schedule.width": NATURAL,
     "warp.reference": POSITIVE,
     "schedule.offset": NOT_NEGATIVE,
     "loss.power": FINITE,
@@ -299,6 +301,14 @@ RANGES: dict[str, Range] = {
     "study.batch": COUNT,
     "study.steps": COUNTS,
     "study.etas": SHARES,
+    "study.scales": Range(
+        "one or more rising numbers from 0",
+        lambda v: len(v) > 0 and v == sorted(set(v)) and all(map(NOT_NEGATIVE.holds, v)),
+    ),
+    "study.sigma_min": NOT_NEGATIVE,
+    "study.sigma_max": Range("positive numbers, .inf among them", lambda v: (number(v) and v > 0) or v == float("inf")),
+    "study.rescale": SHARE,
+    "study.k": COUNT,
     "study.samples": COUNT,
     "study.draws": COUNT,
     "study.full_draws": NATURAL,

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from difflab.data import ImageData
 from difflab.evaluation import Store, as_pictures, decoded, generate, measure, picture
+from difflab.evaluation.completed import completed
 from difflab.evaluation.film import film
 from difflab.evaluation.processes import rank_and_size
 from difflab.plots.animation import animate, check_animation
@@ -86,7 +87,7 @@ def draw(finished: Finished, n: int, seed: int, chunk: int, classes: list[int] |
     samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store, asked=asked)
     images = isinstance(data, ImageData)
     array = as_pictures(samples, data).permute(0, 2, 3, 1) if images else decoded(samples, data)
-    shown = picture(samples[:IMAGES] if images else samples, data)
+    shown = completed(samples[:IMAGES], data, asked) or picture(samples[:IMAGES] if images else samples, data)
     animation = None
     if animated and rank_and_size()[0] == 0:
         animation = partial(animate, film(denoise, sampler, data, n, seed, asked))

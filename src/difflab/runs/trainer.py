@@ -108,6 +108,8 @@ def build_trainer(config: dict[str, Any], data: Indexed, callbacks: list[Callbac
     """
     options = dict(config["trainer"])
     epochs = options.pop("max_epochs")
+    if epochs is not None and data.streamed:
+        raise ConfigError(f"trainer.max_epochs: {epochs}; nobody knows where a stream ends: allowed is null")
     if epochs is not None:  # batches have no end here, so epochs are counted in steps
         steps = len(data.train) // data.batch_size // options["accumulate_grad_batches"] * epochs
         options["max_steps"] = min(options["max_steps"], steps)

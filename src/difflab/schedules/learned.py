@@ -25,14 +25,14 @@ class Learned(Schedule):
 
     Args:
         log_snr_max, log_snr_min: at t = 0 and t = 1 before training.
-        width: number of sigmoids.
+        width: number of sigmoids; 0 for a straight line, of which the end points alone are trained.
 
     Attributes:
         interior_scale: [batch], for the times of that shape; None: u is trained by the value as well. Times of any
             other shape then give u no gradient.
 
     Raises:
-        ValueError: unless log_snr_min < log_snr_max and width >= 1.
+        ValueError: unless log_snr_min < log_snr_max and width >= 0.
     """
 
     t_min = 0.0
@@ -44,17 +44,19 @@ class Learned(Schedule):
             raise ValueError(
                 f"schedule.log_snr_min: {log_snr_min}; allowed are numbers below schedule.log_snr_max = {log_snr_max}"
             )
-        if width < 1:
-            raise ValueError(f"schedule.width: {width}; allowed are whole numbers from 1")
+        if width < 0:
+            raise ValueError(f"schedule.width: {width}; allowed are whole numbers from 0")
         gap = torch.tensor(log_snr_max - log_snr_min, dtype=torch.float64)
         self.log_snr_min = nn.Parameter(torch.tensor(log_snr_min, dtype=torch.float64))
         self.raw_max = nn.Parameter(log_snr_min + inverse_softplus(gap))
         # u starts near t: sigmoids ten times as steep as [0, 1] is wide, evenly spread, as high together as l1.
         steepness = torch.full((width,), 10.0, dtype=torch.float64)
-        centre = (torch.arange(width, dtype=torch.float64) + 0.5) / width
+        centre = (torch.arange(width, dtype=torch.float64) + 0.5) / max(width, 1)
         self.raw_steepness = nn.Parameter(inverse_softplus(steepness))
         self.bias = nn.Parameter(-steepness * centre)
-        self.raw_height = nn.Parameter(inverse_softplus(torch.full_like(steepness, 1 / width)))
+        self.raw_height = nn.Parameter(inverse_softplus(torch.full_like(steepness, 1 / max(width, 1))))
+        for part in (self.raw_steepness, self.bias, self.raw_height):
+            part.requires_grad_(width > 0)
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """log_snr at t = 0 and t = 1: apart by a softplus, so that no training can make them cross."""

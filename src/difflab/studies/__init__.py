@@ -2,6 +2,7 @@
 
 from difflab.studies.bound_terms import BoundTerms
 from difflab.studies.ddim_steps import DDIMSteps
+from difflab.studies.guidance import Guidance
 from difflab.studies.latent_codes import LatentCodes
 from difflab.studies.score_fields import ScoreFields
 from difflab.studies.score_matching import ScoreMatching
@@ -13,6 +14,7 @@ from difflab.studies.swiss_roll import SwissRoll
 __all__ = [
     "BoundTerms",
     "DDIMSteps",
+    "Guidance",
     "LatentCodes",
     "ScoreFields",
     "ScoreMatching",

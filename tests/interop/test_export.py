@@ -12,10 +12,16 @@ from safetensors.torch import load_file
 
 from difflab import load_run
 
-sys.path.insert(0, str(Path(__file__).parent))
-from children import run_folder, script, train
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+from children import run_folder, train
+from children import script as any_script
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
+
+
+def script(name: str, arguments: list[str], folder: Path) -> tuple[int, str]:
+    """The export, whose task lies beside the formats."""
+    return any_script(name, arguments, folder, task="difflab.interop.export")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +93,12 @@ def test_another_average_of_an_earlier_checkpoint(run, folder):
     ("arguments", "message"),
     [
         ([], "run: null; allowed are run folders"),
-        (["run={run}", "format=safetensor"], "format: safetensor; did you mean safetensors? allowed are safetensors"),
+        (["run={run}", "format=safetensor"], "did you mean safetensors? allowed are diffusers, onnx, safetensors"),
+        (["run={run}", "format=diffusers"], "format: diffusers; model MLP is no UNet2DModel: allowed is UNet"),
+        (
+            ["run={run}", "format=diffusers", "out={run}"],
+            "is there and is no exported pipeline; allowed are new folders",
+        ),
         (["run={run}", "out={run}"], "is a folder; allowed are files"),
         (["run={run}", "out={run}/config.yaml/x"], "cannot be written"),
         (["run={run}", "checkpoint=best"], "there is no checkpoint best"),
@@ -99,3 +110,23 @@ def test_what_cannot_be_exported_is_refused(arguments, message, run, folder):
     assert code == 2, text
     (line,) = [line for line in text.splitlines() if line.startswith("refused: ")]
     assert message in line
+
+
+BRIEF = ("metrics=none", "trainer.max_steps=1", "trainer.accelerator=cpu", "data.batch_size=8", "name=test")
+
+
+def test_a_pipeline_replaces_an_earlier_one(tmp_path):
+    small = ["model=unet", "model.channels=8", "model.attention=[4]", "schedule.T=50", "model.groups=4"]
+    code, text = any_script("train", [*small, *BRIEF], tmp_path)
+    assert code == 0, text
+    run = run_folder(tmp_path)
+    for _ in range(2):
+        code, text = script("export", [f"run={run}", "format=diffusers"], tmp_path)
+        assert code == 0, text
+        assert str(run / "export" / "diffusers") in text
+        assert {path.name for path in (run / "export").iterdir()} == {"diffusers"}
+    names = {path.name for path in (run / "export" / "diffusers").rglob("*") if path.is_file()}
+    assert names == {
+        *("model_index.json", "README.md", "scheduler_config.json", "config.json"),
+        "diffusion_pytorch_model.safetensors",
+    }
