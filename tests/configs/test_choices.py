@@ -226,6 +226,14 @@ def test_each_refusal_of_the_table_is_reached():
         Choices(schedule, prediction, posterior, likelihood=chain),
         Choices(schedule, prediction, posterior, option("loss", "vlb", levels=17), levels=None),
         Choices(option("schedule", "linear"), prediction, posterior, sampler=sampler),
+        Choices(
+            option("schedule", "linear"),
+            prediction,
+            posterior,
+            option("loss", "vlb", levels=17),
+            option("times", "uniform"),
+            augmentation=option("augmentation", "edm"),
+        ),
     ):
         with pytest.raises(ConfigError) as caught:
             refuse(choices)

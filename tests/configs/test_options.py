@@ -46,6 +46,7 @@ TINY = (
 PICTURES = ("metrics=none", "metrics.pictures=8")
 FIGURES = ("metrics.draws=1", "metrics.samples=40", "metrics.pictures=8")
 OPENAI = ("model.channels=8", "model.groups=4", "model.blocks=1", "model.heads=null", "model.head_channels=4")
+UNET = ("model.channels=8", "model.blocks=1")
 SONG = ("model.channels=8", "model.embedding.channels=8", "model.blocks=1")
 # What an option needs beside TINY, and what of TINY it cannot have; an option that is not here must run with all of it.
 NEEDS = {
@@ -61,7 +62,10 @@ NEEDS = {
     **{("model", o): (*PICTURES, *OPENAI) for o in ("unet_improved", "unet_adm")},
     ("model", "ddpmpp"): (*PICTURES, *SONG),
     ("model", "ncsnpp"): (*PICTURES, *SONG, "c_noise=log_sigma"),
+    ("model", "vdm"): (*PICTURES, *UNET),
     ("augmentation", "edm"): (*PICTURES, "model=ddpmpp", *SONG),
+    **{("condition", o): (*PICTURES, *UNET) for o in ("inpainting", "super_resolution")},
+    ("guidance", "classifier_free"): (*PICTURES, "condition=classes"),
     ("loss", "explicit"): ("data=gaussian_mixture", *PICTURES),
     ("experiment", "*"): (*PICTURES, "study=none"),
     **{("ablation", o): (*PICTURES, "experiment=ncsnv2_digits") for o in OPTIONS["ablation"] if "objective" not in o},
@@ -77,6 +81,7 @@ NEEDS = {
 WITHOUT = {
     ("model", "*"): {"model"},
     ("augmentation", "edm"): {"model"},
+    **{("condition", o): {"model"} for o in ("inpainting", "super_resolution")},
     ("likelihood", "exact"): {"likelihood.estimate.steps"},
     ("experiment", "*"): {"model", "schedule.T"},
     **{("ablation", o): {"schedule.T"} for o in OPTIONS["ablation"] if "objective" not in o},
@@ -87,7 +92,10 @@ WITHOUT = {
 ELSEWHERE = {  # trained in tests of their own, below or in tests/runs
     "data": {"cifar10", "fashion_mnist", "mnist", "image_folder", "svhn", "celeba", "npz"},
     "model": {"unet_cifar10", "dit_s", "dit_b", "dit_l", "dit_xl"},  # the last are dit with other numbers
-    "experiment": {"ncsn_fashion_mnist", "ncsnv2_fashion_mnist"},  # those on the digits, with other data
+    "experiment": {  # the first two are those on the digits, with other data
+        *("ncsn_fashion_mnist", "ncsnv2_fashion_mnist", "fashion_mnist_classes", "photographs_classes"),
+        *(o for o in OPTIONS["experiment"] if o.startswith(("cifar10_", "celeba64_"))),
+    },
     "features": {"inception", "clip", "dinov2", "custom", "efficientnet_lite0"},
     "logger": {"wandb", "tensorboard"},
     "sweep": {"optuna"},

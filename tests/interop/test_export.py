@@ -97,7 +97,7 @@ def test_another_average_of_an_earlier_checkpoint(run, folder):
         (["run={run}", "format=diffusers"], "format: diffusers; model MLP is no UNet2DModel: allowed is UNet"),
         (
             ["run={run}", "format=diffusers", "out={run}"],
-            "is there and is no exported pipeline; allowed are new folders",
+            "is there and is no exported pipeline; allowed are",
         ),
         (["run={run}", "out={run}"], "is a folder; allowed are files"),
         (["run={run}", "out={run}/config.yaml/x"], "cannot be written"),

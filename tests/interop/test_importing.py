@@ -219,7 +219,7 @@ def test_a_run_of_published_weights_is_sampled_and_trained_on(small, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["data=mnist"], "refused: "),
+        (["data=two_moons"], "refused: data: examples of shape (2,); allowed with these weights are (1, 8, 8)"),
         (["data=digits", "model.channels=32"], "refused: weights: of another shape: time.mlp.0.weight"),
         (["data=digits", "model.attention=[8,4]"], "refused: weights: missing: down.0.attention.norm.weight"),
     ],

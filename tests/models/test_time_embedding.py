@@ -65,3 +65,9 @@ def test_a_network_may_be_told_nothing():
         told = option("c_noise", "none")(schedule, T[1:])
         assert isinstance(option("c_noise", "none"), Nothing)
         assert told.tolist() == [0, 0] and told.dtype == torch.float32
+
+
+def test_a_network_may_be_told_the_time_itself():
+    told = option("c_noise", "time")(option("schedule", "flow"), T)
+    assert told.dtype == torch.float32
+    torch.testing.assert_close(told.double(), T, rtol=1e-7, atol=0)

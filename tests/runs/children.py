@@ -30,7 +30,11 @@ SMALL = (
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["torch", "lightning", *(f"difflab.runs.{command}" for command in ("train", "sample", "evaluate", "study"))]
+    [
+        "torch",
+        "lightning",
+        *(f"difflab.runs.{command}" for command in ("train", "sample", "evaluate", "study", "inpaint")),
+    ]
 )
 
 
@@ -393,6 +397,11 @@ def remove(*folders: Path) -> None:
 def read_only(folder: Path) -> None:
     """From now on nothing can be written there, but to files that are open."""
     subprocess.run(["mount", "-o", "bind,ro", str(folder), str(folder)], check=True)
+
+
+def with_workers() -> None:
+    """Workers are started as by a process which users start: forked, without importing everything anew."""
+    multiprocessing.set_start_method("fork", force=True)
 
 
 def waiting_with_workers(step: int, entered: Path, go: Path) -> None:

@@ -1,7 +1,9 @@
 """Images of other shapes than the field's own train, sample, score and show, without code."""
 
 import json
+import multiprocessing
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,14 @@ pytestmark = pytest.mark.slow
 
 SMALL = (
     *("model=unet", "model.channels=8", "model.multipliers=[1,2]", "model.blocks=1", "model.attention=[]"),
-    *("schedule.T=20", "sampler.steps=3", "features.steps=20", "likelihood.estimate.steps=2", "generation.chunk=32"),
+    *(
+        "schedule.T=32",
+        "sampler.steps=3",
+        "features.steps=20",
+        "features.dimension=8",
+        "likelihood.estimate.steps=2",
+        "generation.chunk=32",
+    ),
     *("metrics=default", "metrics.draws=1", "metrics.samples=70", "metrics.pictures=4"),
     *("trainer.max_steps=3", "trainer.accelerator=cpu", "data.batch_size=8", "data.val_size=8", "name=test"),
 )
@@ -63,7 +72,8 @@ def checked(tmp_path, shape, shown):
 def test_oblong_pictures_with_opacity_decoded_on_demand(tmp_path):
     root = sprites(tmp_path / "sprites")
     own = ("data.size=[8,12]", "data.channels=4", "data.memory_gb=0", "data.workers=1", "data.test_fraction=0.3")
-    code, text = script("train", [*SMALL, "data=image_folder", f"data.root={root}", *own], tmp_path)
+    fork = partial(multiprocessing.set_start_method, "fork", force=True)  # for its worker, as where users start it
+    code, text = script("train", [*SMALL, "data=image_folder", f"data.root={root}", *own], tmp_path, prepare=fork)
     assert code == 0, text
     checked(tmp_path, (4, 8, 12), shown=(8, 12))
 

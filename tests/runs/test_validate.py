@@ -256,6 +256,7 @@ OF_SCRIPTS = [
     ("study", "runs=5", r"runs: 5; allowed are a folder or a list of them"),
     ("export", "run=x formt=safetensors", r"formt: unknown; did you mean format\?"),
     ("benchmark", "repetitions=0", r"repetitions: 0; allowed are whole numbers from 1"),
+    ("cost", "utilisation=2", r"utilisation: 2; allowed are numbers above 0, at most 1"),
     ("sampler_errors", "tolerances=[2]", r"tolerances: \[2\]; allowed are one or more numbers between 0 and 1"),
 ]
 

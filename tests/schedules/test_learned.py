@@ -116,6 +116,13 @@ def test_the_derivative_in_t_is_not_scaled():
     torch.testing.assert_close(slope, schedule.slope(T).detach(), rtol=1e-12, atol=0)
 
 
+def test_without_sigmoids_it_is_a_straight_line_between_trained_ends():
+    schedule = untrained(width=0)
+    torch.testing.assert_close(schedule.marginal(T).log_snr, 13.3 - 18.3 * T, rtol=0, atol=1e-12)
+    torch.testing.assert_close(schedule.slope(T), torch.full_like(T, -18.3), rtol=1e-12, atol=0)
+    assert {name for name, part in schedule.named_parameters() if part.requires_grad} == set(ENDS)
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [("log_snr_min", {"log_snr_min": 13.3}), ("log_snr_min", {"log_snr_max": float("inf")}), ("width", {"width": -1})],

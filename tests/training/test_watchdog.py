@@ -34,7 +34,7 @@ class Poison(Callback):
         def spoilt(batch, purpose, times):
             result = noised(batch, purpose, times)
             if trainer.global_step + 1 in self.steps:
-                result[0].eps[3] *= self.loss
+                result[1].eps[3] *= self.loss
             return result
 
         module.noised = spoilt

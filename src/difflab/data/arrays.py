@@ -85,6 +85,10 @@ class Arrays(ImageData):
         self.test_labels, self.layout, self.wanted = test_labels, layout, classes
         self.test_fraction, self.memory_gb = test_fraction, memory_gb
 
+    @classmethod
+    def stated(cls) -> dict[str, str]:
+        return super().stated() | {"levels": "data.levels, at most 256"}
+
     def read(self) -> tuple[Images, Images]:
         train = self.load("data.file", self.file, self.labels)
         again = self.labels if str(self.test_file).endswith(".npz") else self.test_labels

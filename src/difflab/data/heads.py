@@ -1,28 +1,23 @@
 """The first images of a stream, in memory."""
 
-from collections.abc import Callable, Mapping
 from itertools import pairwise
 from textwrap import shorten
-from typing import Any
 
 import numpy as np
 
 from difflab.data.pixels import DIGEST, File, content_hash
 from difflab.data.pools import UNLABELLED, Pool
-from difflab.data.stream import Example, Rows, unbound
+from difflab.data.stream import Example, Stream, unbound
 from difflab.errors import ConfigError
 from difflab.progress import Progress
 
 TABLE = 64  # rows that are read at a time
 
 
-def heads(
-    rows: Rows, example: Callable[[Mapping[str, Any]], Example], sizes: dict[str, int], known: set[bytes], place: str
-) -> list[Pool]:
+def heads(stream: Stream, sizes: dict[str, int], known: set[bytes], place: str) -> list[Pool]:
     """The first different images of a stream that are not known yet, so many of each; of the last maybe fewer.
 
     Args:
-        example: from a row to an example.
         sizes: how many, by the field that says so.
         known: hashes of contents; those that are found come to them.
         place: the field of the config that leads to the stream.
@@ -35,8 +30,8 @@ def heads(
     total = sum(others) + last
     try:
         with Progress("reading the first images of the stream", total) as progress:
-            for table in rows.iter(TABLE):
-                for one in map(example, unbound(table)):
+            for table in stream.rows.iter(TABLE):
+                for one in map(stream.example, unbound(table)):
                     content = content_hash(one.file.content)
                     if content not in known and len(found) < total:
                         known.add(content)

@@ -72,8 +72,9 @@ def indexed(shards: Sequence[Path], cache: Path | None) -> list[Index]:
     with Progress("indexing shards, MB", sum(megabytes(shard) for shard in shards)) as progress:
         found = []
         for shard in shards:
-            found.append(kept(shard, cache))
-            progress.advance(megabytes(shard))
+            before = progress.done
+            found.append(kept(shard, cache, progress))
+            progress.advance(megabytes(shard) + before - progress.done)
     return found
 
 
@@ -81,15 +82,15 @@ def megabytes(shard: Path) -> int:
     return shard.stat().st_size // 2**20 + 1
 
 
-def kept(shard: Path, cache: Path | None) -> Index:
+def kept(shard: Path, cache: Path | None, progress: Progress) -> Index:
     """The index of a shard, made where the cache does not know it; not kept where nothing can be written."""
     if cache is None:
-        return scanned(shard)
+        return scanned(shard, progress)
     path = cache / f"shard-{key(shard)}.npz"
     with alone(path) as writable:
         known = read(path)
         if known is None:
-            known = scanned(shard)
+            known = scanned(shard, progress)
             if writable:
                 with suppress(OSError), unfinished(path) as new, new.open("wb") as file:
                     np.savez(file, **known._asdict())
@@ -116,13 +117,16 @@ def read(path: Path) -> Index | None:
         return None
 
 
-def scanned(shard: Path) -> Index:
-    """One pass over a shard.
+def scanned(shard: Path, progress: Progress) -> Index:
+    """One pass over a shard; the progress is in megabytes.
 
     Raises:
         ConfigError: for a file that is no whole tar file, and for examples that are none, by the member.
     """
-    images = list(examples(shard))
+    images, before = [], progress.done
+    for image in examples(shard):
+        images.append(image)
+        progress.advance(image.offset // 2**20 + before - progress.done)
     if not images:
         raise refusal(shard, "holds no images", f"members KEY{', KEY'.join(SUFFIXES)}")
     names, offsets, sizes, labels, hashes = zip(*images, strict=True)

@@ -100,7 +100,7 @@ class FilePixels:
         return len(self.rows)
 
     def __getitem__(self, where: slice | Sequence[int] | Tensor) -> Tensor:
-        rows = self.rows[where if isinstance(where, slice) else np.asarray(where)]
+        rows = self.rows[where if isinstance(where, slice) else np.asarray(where, dtype=np.int64)]
         out = np.empty((len(rows), *self.decode.shape), dtype=np.uint8)
         for image, row in zip(out, rows.tolist(), strict=True):
             image[:] = self.decode(self.source[row])

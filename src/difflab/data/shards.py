@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from difflab.data.heads import brief
-from difflab.data.hf import library
 from difflab.data.members import Members, indexed
 from difflab.data.pixels import File
 from difflab.data.pools import Pool, Pooled
-from difflab.data.stream import Example, Rows
+from difflab.data.stream import Example, Stream
 from difflab.data.streamed import Streamed
+from difflab.data.tables import library
 from difflab.errors import ConfigError
 
 
@@ -84,11 +84,11 @@ class RemoteShards(Streamed):
         super().__init__(root, **more)
         self.train_shards, self.test_shards = train, test
 
-    def open(self) -> tuple[Rows, Rows | None]:
-        test = None if self.test_shards is None else self.opened("test", self.test_shards)
-        return self.opened("train", self.train_shards), test
+    def open(self) -> tuple[Stream, Stream | None]:
+        train = self.opened("train", self.train_shards)
+        return train, None if self.test_shards is None else self.opened("test", self.test_shards)
 
-    def opened(self, part: str, names: str) -> Rows:
+    def opened(self, part: str, names: str) -> Stream:
         """The stream of these shards: an image in each row, and what its class is read from."""
         datasets, urls = library(), unfolded(names)
         try:
@@ -98,9 +98,9 @@ class RemoteShards(Streamed):
         images = [column for column, kind in rows.features.items() if isinstance(kind, datasets.Image)]
         if len(images) != 1:
             raise ConfigError(f"data.{part}: {names} has {len(images)} images for each key; allowed is one")
-        self.example = Member(images[0], self.place)
         own = ["__url__", "__key__", *(column for column in ("cls", "json") if column in rows.features)]
-        return rows.select_columns([*images, *own]).cast_column(images[0], datasets.Image(decode=False))
+        rows = rows.select_columns([*images, *own]).cast_column(images[0], datasets.Image(decode=False))
+        return Stream(rows, Member(images[0], f"data.{part}"))
 
 
 class Member(NamedTuple):

@@ -29,6 +29,13 @@ class Example(NamedTuple):
     label: int | None
 
 
+class Stream(NamedTuple):
+    """Rows, and what makes an example of one, or a ConfigError that names it; both go to workers by pickling."""
+
+    rows: Rows
+    example: Callable[[Mapping[str, Any]], Example]
+
+
 class Position(TypedDict):
     """A place in a part of a stream, in plain containers.
 
@@ -56,16 +63,14 @@ class Part(NamedTuple):
     and no example needs to be kept for the block to be had again.
 
     Attributes:
-        rows: the whole stream.
-        example: from a row to an example.
+        whole: the stream that is shared out.
         known: hashes of the contents that are left out: those held out.
         block: examples that are shuffled at a time.
         seed: of the order of shards and examples.
         part, parts: which of how many this is.
     """
 
-    rows: Rows
-    example: Callable[[Mapping[str, Any]], Example]
+    whole: Stream
     known: frozenset[bytes]
     block: int
     seed: int
@@ -82,7 +87,7 @@ class Part(NamedTuple):
         while True:
             rows, some = self.shared_out(epoch, state), state is not None
             for table in rows.iter(self.block):
-                found = [example for example in map(self.example, unbound(table)) if self.ours(example)]
+                found = [example for example in map(self.whole.example, unbound(table)) if self.ours(example)]
                 order = stream(self.seed, "stream", self.parts, self.part, block).permutation(len(found))
                 for n in range(taken, len(found)):
                     some = True
@@ -99,8 +104,8 @@ class Part(NamedTuple):
         """The rows of this part in a pass, from a state on."""
         from datasets.distributed import split_dataset_by_node
 
-        by = "shards" if self.rows.num_shards >= self.parts else "examples"
-        whole: Any = self.rows
+        whole: Any = self.whole.rows
+        by = "shards" if whole.num_shards >= self.parts else "examples"
         rows = split_dataset_by_node(whole, rank=self.part, world_size=self.parts, strategy=by)
         rows.set_epoch(int(stream(self.seed, "shards", epoch).integers(1, 2**31)))  # which orders the shards
         if state is not None:

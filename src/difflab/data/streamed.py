@@ -1,7 +1,7 @@
 """Data sets whose training images can only be read in order: streams from the network."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from difflab.data.image_data import ImageData, Images
 from difflab.data.picture import on_white
 from difflab.data.pixels import FilePixels
 from difflab.data.pools import Pool, classes_of, decoded, fit_of
-from difflab.data.stream import BEGINNING, Example, Part, Position, Rows
+from difflab.data.stream import BEGINNING, Part, Position, Stream
 from difflab.errors import ConfigError
 
 
@@ -31,7 +31,6 @@ class Streamed(ImageData):
 
     Attributes:
         place: the field of the config that says where the stream comes from.
-        example: from a row to an example, or a ConfigError that names the row; goes to workers by pickling.
 
     Args:
         root: where the stream comes from.
@@ -49,7 +48,6 @@ class Streamed(ImageData):
     kinds = "numbers beside the images, or none"
     licence = "that of the images"
     place: str
-    example: Callable[[Mapping[str, Any]], Example]
 
     def __init__(
         self,
@@ -76,30 +74,30 @@ class Streamed(ImageData):
         self.resumed: dict[str, Any] | None = None
 
     @abstractmethod
-    def open(self) -> tuple[Rows, Rows | None]:
-        """The streams for training and, where it is named, for testing; `example` is set when they are open.
+    def open(self) -> tuple[Stream, Stream | None]:
+        """The streams for training and, where it is named, for testing.
 
         Raises:
             ConfigError: where they cannot be had.
         """
 
     def read(self) -> tuple[Images, Images]:
-        self.rows, of_test = self.open()
+        self.stream, of_test = self.open()
         sizes = {"val_size": self.val_size, "reference_size": self.reference_size}
         known: set[bytes] = set()
         if of_test is None:
-            test, val, reference = self.heads(self.rows, {"test_size": self.test_size} | sizes, known)
+            test, val, reference = self.heads(self.stream, {"test_size": self.test_size} | sizes, known)
         else:
             (test,) = self.heads(of_test, {"test_size": self.test_size}, known)
-            val, reference = self.heads(self.rows, sizes, known)
+            val, reference = self.heads(self.stream, sizes, known)
         self.known = frozenset(pool.hashes[i].tobytes() for pool in (test, val) for i in range(len(pool.hashes)))
         self.classes = classes_of([reference, val, test], self.wanted, self.class_names)
         self.held_out = self.images(val)
         return self.images(reference), self.images(test)
 
-    def heads(self, rows: Rows, sizes: dict[str, int], known: set[bytes]) -> list[Pool]:
+    def heads(self, stream: Stream, sizes: dict[str, int], known: set[bytes]) -> list[Pool]:
         """The first images of a stream, see `difflab.data.heads`."""
-        return heads(rows, self.example, sizes, known, self.place)
+        return heads(stream, sizes, known, self.place)
 
     def enough(self, images: int, needed: int) -> None:
         """A stream has no end: whatever its reference, batches are full."""
@@ -123,8 +121,7 @@ class Streamed(ImageData):
         flip_seed = self.seed if self.flip else None
         share = Share(rank * size, (rank + 1) * size, self.batch_size, self.fit, self.classes, flip_seed)
         parts = [
-            Part(self.rows, self.example, self.known, self.buffer, self.seed, rank * count + i, ranks * count)
-            for i in range(count)
+            Part(self.stream, self.known, self.buffer, self.seed, rank * count + i, ranks * count) for i in range(count)
         ]
         self.feed = Feed(parts, share, done, positions, 0 if self.workers == 0 and count == 1 else count)
         return self.feed
@@ -135,7 +132,7 @@ class Streamed(ImageData):
             return self.feed.at(done)
         if self.resumed is None:
             asked = workers_for(None, ranks) if self.workers is None else self.workers
-            return [BEGINNING] * max(1, min(asked, self.rows.num_shards // ranks))
+            return [BEGINNING] * max(1, min(asked, self.stream.rows.num_shards // ranks))
         before, step = self.resumed["parts"], self.resumed["done"]
         if len(before) != ranks:
             raise ConfigError(

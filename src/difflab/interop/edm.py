@@ -9,7 +9,7 @@ from torch import Tensor
 from difflab.errors import ConfigError
 from difflab.interop.mapping import matched
 from difflab.models import SongUNet
-from difflab.models.song_blocks import Entry
+from difflab.models.song_blocks import Entry, Resample
 
 PREFIX = "model."  # of the network within its preconditioning
 FILTER = ".resample_filter"
@@ -82,7 +82,7 @@ def weights(state: Mapping[str, Tensor], network: SongUNet) -> dict[str, Tensor]
     """
     names = bare(state)
     side, _ = size(names)
-    filters = {tuple(layer.taps) for layer in network.modules() if hasattr(layer, "taps")}
+    filters = {tuple(layer.taps) for layer in network.modules() if isinstance(layer, Resample)}
     if filters and filters != {tuple(taps(state))}:
         raise ConfigError(f"model.taps: {list(filters.pop())}; allowed are those of the weights: {taps(state)}")
     return matched(network, names, layers(network, side))

@@ -21,6 +21,7 @@ from difflab.runs.resume import key_of, override
 
 OWN = ("weights", "untold")  # fields of this command that train.py does not have
 NEITHER = ("resume", "replay", "init")
+TOLD = ("condition", "augmentation")
 
 
 def as_training(arguments: list[str]) -> list[str]:
@@ -61,7 +62,8 @@ def untold(arguments: Sequence[str]) -> Untold | None:
         ConfigError: for values that are none.
     """
     typed = [a for a in arguments if a.startswith("untold.")]
-    said: Any = OmegaConf.to_container(OmegaConf.from_dotlist(typed)).get("untold", {})
+    whole: Any = OmegaConf.to_container(OmegaConf.from_dotlist(typed))
+    said = whole.get("untold", {})
     wrong = sorted(said.keys() - {"height", "heads", "head_channels", "all_queries_first"})
     if wrong or said.get("height") is None:
         return None
@@ -80,7 +82,7 @@ def check(data: Indexed, found: Published) -> None:
         ConfigError: for images of another shape, or another number of classes.
     """
     if tuple(data.shape) != tuple(found.shape):
-        raise ConfigError(f"data: images of shape {tuple(data.shape)}; allowed with these weights are {found.shape}")
+        raise ConfigError(f"data: examples of shape {tuple(data.shape)}; allowed with these weights are {found.shape}")
     if found.classes and data.classes != found.classes:
         raise ConfigError(f"data: {data.classes} classes; allowed with these weights are data of {found.classes}")
 
@@ -108,4 +110,12 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     write_untrained(folder.checkpoints / "last.ckpt", nn.ModuleDict({"denoiser": parts.denoiser}))
     parameters = sum(p.numel() for p in parts.denoiser.parameters())
     write_json(folder.metrics, {"model/parameters": parameters, "train/steps": 0, "seed": config["seed"]})
-    print(f"{parameters:,} parameters of {Path(config['weights']).resolve().name}\n{folder.path}")
+    print(f"{parameters:,} parameters of {Path(config['weights']).resolve().name}")
+    print(f"to train on: python train.py init={folder.path} {' '.join(to_train_on(overrides))}")
+    print(folder.path)
+
+
+def to_train_on(overrides: Sequence[str]) -> list[str]:
+    """The overrides that make the same network, on the same data, told and read as it was."""
+    sections = ("data", "model", "c_noise", "prediction", "schedule", "warp", "variance", "loss", *TOLD)
+    return [item for item in overrides if key_of(item).partition(".")[0] in sections]

@@ -39,7 +39,7 @@ class Published:
 
     def overrides(self) -> dict[str, Any]:
         """Fields of train.yaml and their values, as far as the weights and their configs say them."""
-        found = option_of(self.model) | data_of(self.shape) | {"condition": "classes" if self.classes else "none"}
+        found = option_of(self.model) | data_of(self.shape) | ({"condition": "classes"} if self.classes else {})
         return found | {key: value for key, value in self.choices.items() if value is not None}
 
 

@@ -76,8 +76,8 @@ def config_of(denoise: Denoiser, variance: Variance, sampler: Sampler) -> dict[s
     Raises:
         ConfigError: naming what diffusers has no word for.
     """
-    predictions = {Eps: "epsilon", X0: "sample", V: "v_prediction"}
-    variances = {Posterior: "fixed_small", Forward: "fixed_large", Learned: "learned_range"}
+    predictions: dict[type, str] = {Eps: "epsilon", X0: "sample", V: "v_prediction"}
+    variances: dict[type, str] = {Posterior: "fixed_small", Forward: "fixed_large", Learned: "learned_range"}
     if variance.outputs == 0:
         variance = getattr(sampler, "variance", variance)
     prediction = predictions.get(type(denoise.parameterisation))

@@ -65,7 +65,8 @@ def whole(config: Mapping[str, Any]) -> dict[str, Any]:
 def shape_of(get: Mapping[str, Any]) -> tuple[int, int, int]:
     """Of the images, by a config that is whole."""
     size = get["sample_size"]
-    return (get["in_channels"], *((size, size) if isinstance(size, int) else size))
+    height, width = (size, size) if isinstance(size, int) else size
+    return get["in_channels"], height, width
 
 
 def swapped(get: Mapping[str, Any]) -> bool:

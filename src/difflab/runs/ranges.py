@@ -374,6 +374,8 @@ RANGES: dict[str, Range] = {
     "batch_size": COUNT,
     "steps": Range("whole numbers from 1", lambda v: COUNT.holds(v) or COUNTS.holds(v)),
     "repetitions": COUNT,
+    "experiments": Range("one or more experiments", lambda v: len(v) > 0 and texts(v)),
+    "utilisation": Range("numbers above 0, at most 1", lambda v: number(v) and 0 < v <= 1),
     "points": COUNT,
     "tolerances": Range("one or more numbers between 0 and 1", lambda v: len(v) > 0 and all(map(BETWEEN.holds, v))),
     "every": POSITIVE,

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from difflab.evaluation import Likelihood, Scorer
+from difflab.data import ImageData
+from difflab.evaluation import Examples, Likelihood, Scorer
+from difflab.evaluation.likelihood import held_out_and_test
 from difflab.likelihood import Exact, Stratified
 from difflab.runs.benchmarks.row import Row
 from difflab.runs.load import Run, load_run
@@ -67,9 +69,8 @@ def likelihood(settings: dict[str, Any]) -> Row:
     """The least even number of calls an image for an error of at most GOAL, and those of the pilot."""
     with default_run(settings["run"]) as run:
         denoise, data, chosen = run.parts.denoiser, run.parts.data, run.parts.likelihood
-        assert isinstance(chosen, Likelihood)
+        assert isinstance(chosen, Likelihood) and isinstance(data, ImageData)
         estimate = chosen.estimate if isinstance(chosen.estimate, Stratified) else Stratified(24, 16, 0.1)
-        assert data.levels is not None
         first = next(iter(chosen.bounds(denoise.schedule, data.levels).values()))
         held_out, test = held_out_and_test(denoise, data, None)
 
