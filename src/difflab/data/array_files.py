@@ -62,7 +62,7 @@ class ArrayPixels:
         return len(self.rows)
 
     def __getitem__(self, where: slice | Sequence[int] | Tensor) -> Tensor:
-        rows = self.rows[where if isinstance(where, slice) else np.asarray(where)]
+        rows = self.rows[where if isinstance(where, slice) else np.asarray(where, dtype=np.int64)]
         return torch.from_numpy(np.ascontiguousarray(channels_first(self.file()[rows], self.layout)))
 
     def part(self, where: slice | np.ndarray) -> "ArrayPixels":

@@ -126,7 +126,8 @@ def scanned(shard: Path, progress: Progress) -> Index:
     images, before = [], progress.done
     for image in examples(shard):
         images.append(image)
-        progress.advance(image.offset // 2**20 + before - progress.done)
+        if image.offset // 2**20 > progress.done - before:
+            progress.advance(image.offset // 2**20 + before - progress.done)
     if not images:
         raise refusal(shard, "holds no images", f"members KEY{', KEY'.join(SUFFIXES)}")
     names, offsets, sizes, labels, hashes = zip(*images, strict=True)

@@ -22,7 +22,8 @@ class Fit(NamedTuple):
     """From a picture to uint8 [C, height, width].
 
     It is turned as its EXIF data say and brought to the channels; the largest part of the asked proportions in its
-    middle is resized with antialiasing; one that has the size already is not touched. Without a channel for it,
+    middle is resized with antialiasing; one that has the size already is not touched. A JPEG is decoded at a half, a
+    quarter or an eighth of its size where four times what is asked for is left, which takes that much less time. Without a channel for it,
     transparency is laid on white. 16-bit grey becomes 8-bit by its range, of 16-bit colours the decoder gives the upper
     8 bits.
 
@@ -54,14 +55,19 @@ class Fit(NamedTuple):
                 frames = getattr(image, "n_frames", 1)
                 if frames > 1 and image.format not in SEVERAL:
                     raise ValueError(f"{frames} frames or pages")
-                picture = eight_bit(ImageOps.exif_transpose(image))
+                if image.format == "JPEG" and self.crop is None:
+                    image.draft(None, (4 * max(self.height, self.width),) * 2)
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)
+                picture = eight_bit(image)
             if picture.has_transparency_data and self.channels % 2:
                 picture = picture.convert("RGBA")
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             picture = as_mode(picture, MODES[self.channels])
             if self.crop is not None:
                 picture = central(picture, self.crop)
-            picture = ImageOps.fit(picture, (self.width, self.height), self.filter)
+            if picture.size != (self.width, self.height):
+                picture = ImageOps.fit(picture, (self.width, self.height), self.filter)
         except Exception as error:  # decoders have no error in common: a damaged file raises whatever its format has
             reason = "not an image" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
             raise ConfigError(
@@ -106,6 +112,8 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 def as_mode(picture: Image.Image, mode: str) -> Image.Image:
     """The picture in a mode; grey with opacity by way of colours, for not every mode leads there."""
+    if picture.mode == mode:
+        return picture
     return picture.convert("RGBA").convert(mode) if mode == "LA" else picture.convert(mode)
 
 

@@ -24,6 +24,7 @@ from difflab.prediction import Denoiser, V
 from difflab.process import between, diffuse
 from difflab.randomness import stream
 from difflab.runs.assemble import denoiser_of
+from difflab.runs.benchmarks.data import data as data_row
 from difflab.runs.benchmarks.likelihood import likelihood
 from difflab.runs.benchmarks.row import Row
 from difflab.runs.benchmarks.sweep import sweep
@@ -226,6 +227,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
     "first_second": first_second,
     "sweep": sweep,
     "likelihood": likelihood,
+    "data": data_row,
 }
 
 

@@ -374,6 +374,7 @@ RANGES: dict[str, Range] = {
     "batch_size": COUNT,
     "steps": Range("whole numbers from 1", lambda v: COUNT.holds(v) or COUNTS.holds(v)),
     "repetitions": COUNT,
+    "images": COUNT,
     "experiments": Range("one or more experiments", lambda v: len(v) > 0 and texts(v)),
     "utilisation": Range("numbers above 0, at most 1", lambda v: number(v) and 0 < v <= 1),
     "points": COUNT,
