@@ -13,6 +13,8 @@ from jaxtyping import install_import_hook
 
 # Before difflab is imported for the first time. With the tower an int may stand for a float, as everywhere in Python.
 CHECKED = (
+    "condition",
+    "guidance",
     "schedules",
     "process",
     "prediction",

@@ -16,7 +16,7 @@ from difflab.runs.validate import validate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from children import any_checksum, run_folder, script, train
-from tiny_data import bands, celeba, cifar10, mnist, pictures, svhn
+from tiny_data import bands, celeba, cifar10, mnist, pictures, shards, svhn
 
 OPTIONS = {
     folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
@@ -90,7 +90,7 @@ WITHOUT = {
     **{("schedule", name): {"schedule.T"} for name in OPTIONS["schedule"] if "T" not in yaml("schedule", name)},
 }
 ELSEWHERE = {  # trained in tests of their own, below or in tests/runs
-    "data": {"cifar10", "fashion_mnist", "mnist", "image_folder", "svhn", "celeba", "npz"},
+    "data": {"cifar10", "fashion_mnist", "mnist", "image_folder", "svhn", "celeba", "npz", "shards", "hf"},
     "model": {"unet_cifar10", "dit_s", "dit_b", "dit_l", "dit_xl"},  # the last are dit with other numbers
     "experiment": {  # the first two are those on the digits, with other data
         *("ncsn_fashion_mnist", "ncsnv2_fashion_mnist", "fashion_mnist_classes", "photographs_classes"),
@@ -194,6 +194,10 @@ def test_data_of_files_trains_a_step(option, tmp_path):
     elif option == "cifar10":
         cifar10(root)
         prepare = any_checksum
+    elif option == "shards":
+        shards(root)
+    elif option == "hf":
+        pictures(root, classes=("ant", "bee"))
     elif option == "svhn":
         svhn(root)
         prepare = any_checksum
@@ -205,6 +209,8 @@ def test_data_of_files_trains_a_step(option, tmp_path):
     else:
         mnist(root, {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[option])
     arguments = [*TINY, *PICTURES, f"data={option}", f"data.root={root}"]
+    if option == "hf":
+        arguments[-1:] = [f"data.path={root}", "data.test=null"]
     code, text = script("train", arguments, tmp_path, prepare=prepare)
     assert code == 0, text
     finite_run(run_folder(tmp_path))

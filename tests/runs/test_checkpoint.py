@@ -215,7 +215,7 @@ def test_a_config_that_no_run_wrote_is_refused(config, whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "difflab.runs.load.load_run", "difflab.data.image_folder.os.system", "posix.system"]
+    "target", ["os.system", "difflab.runs.load.load_run", "difflab.data.picture_files.os.system", "posix.system"]
 )
 def test_load_run_names_no_class_outside_of_the_allow_list(target, whole, tmp_path):
     run = tmp_path / "run"

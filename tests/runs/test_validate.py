@@ -218,7 +218,7 @@ BAD = [
     ("ablation=technique1_off", r"ablation: technique1_off; did you mean technique_1_off\?"),
     ("hydra/launcher=jobli", r"hydra/launcher: jobli; did you mean joblib\? allowed are basic"),
     ("hydra/lancher=joblib", r"hydra/lancher: unknown; did you mean hydra/launcher\?"),
-    ("data=zebra", r"data: zebra; allowed are checkerboard"),
+    ("data=zebra", r"data: zebra; allowed are celeba, checkerboard"),
     ("+experiment=digits_long", r"experiment: has a value already, .* allowed is experiment=OPTION"),
     ("model=null", r"model: null; allowed are ddpmpp, dit"),
     ("optim=5", r"optim: 5; allowed are adamw"),

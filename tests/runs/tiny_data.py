@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,18 @@ def pictures(folder: Path, n: int = 24, side: int = 32, classes: tuple[str, ...]
         noise = np.random.default_rng(i).integers(256, size=(side, side, 3), dtype=np.uint8)
         Image.fromarray(noise).save(below / f"{i}.png")
     return folder
+
+
+def shards(root: Path) -> Path:
+    """Two tar files of 12 PNGs each, with their classes beside them."""
+    made = sorted(pictures(root / "made").iterdir())
+    for part in range(2):
+        with tarfile.open(root / f"train-{part}.tar", "w") as tar:
+            for number, path in enumerate(made[12 * part : 12 * part + 12]):
+                path.with_suffix(".cls").write_text(f"{number % 3}\n")
+                for file in (path, path.with_suffix(".cls")):
+                    tar.add(file, file.name)
+    return root
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -23,9 +23,9 @@ class Fit(NamedTuple):
 
     It is turned as its EXIF data say and brought to the channels; the largest part of the asked proportions in its
     middle is resized with antialiasing; one that has the size already is not touched. A JPEG is decoded at a half, a
-    quarter or an eighth of its size where four times what is asked for is left, which takes that much less time. Without a channel for it,
-    transparency is laid on white. 16-bit grey becomes 8-bit by its range, of 16-bit colours the decoder gives the upper
-    8 bits.
+    quarter or an eighth of its size where four times what is asked for is left, which takes that much less time.
+    Without a channel for it, transparency is laid on white. 16-bit grey becomes 8-bit by its range, of 16-bit colours
+    the decoder gives the upper 8 bits.
 
     Attributes:
         height, width: of the result.

@@ -26,6 +26,7 @@ def guidance(curves: Mapping[str, Sequence[Curve]], floors: Mapping[str, float],
         axes.set_xscale("symlog", linthresh=1, linscale=0.5)  # 0 has a place, and 1 to 2 as much as 4 to 8
         axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(min(scales) - 0.1, max(scales) * 1.1 + 0.1)
         axes.axvline(1, color="0.6", lw=0.8, ls=":")
         axes.set(xlabel="guidance scale (0 unconditional, 1 no guidance)", ylabel=name)
     picture.suptitle("guidance: fidelity and diversity (± one standard error)", fontsize=11)
