@@ -44,6 +44,7 @@ WORDS = (
     ("{m}", "kernel distance on unit norms"),
     ("nearest_{n}_closer_share", "nearer to training images than test (0.5: no copies)"),
     ("{n}_accuracy", "  test accuracy of the {n}"),
+    ("asked_class_share", "share of samples in the class asked for"),
     ("{n}_confident_share", "  samples with a class above 0.9"),
     ("{n}_confident_share_real", "  real images with one"),
     ("{n}_class_share_min", "  least share of a class"),
