@@ -57,6 +57,17 @@ def python(arguments: list[str], folder: Path) -> tuple[int, str]:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python")])
 def test_command_runs_as_written(command, workplace):
     (run,) = (workplace / "outputs" / "runs" / "short").iterdir()
+    pipeline = run / "export" / "diffusers"
+    if "PIPELINE_FOLDER" in command:
+        code, text = python(["scripts/export.py", f"run={run}", "format=diffusers"], workplace)
+        assert code == 0, text
+        command = command.replace("PIPELINE_FOLDER", str(pipeline)).replace("data=cifar10", "data=digits")
+    if "CLASSES_RUN" in command:
+        told = ["train.py", "condition=classes", "trainer.max_steps=2", "metrics=none", "name=told"]
+        code, text = python(told, workplace)
+        assert code == 0, text
+        (told_run,) = (workplace / "outputs" / "runs" / "told").iterdir()
+        command = command.replace("CLASSES_RUN", str(told_run))
     words = command.replace("RUN_FOLDER", str(run)).split()[1:]
     shorter = []
     if "experiment=ablation_digits" in words:

@@ -1,15 +1,19 @@
 """Images that are decoded when they are asked for are to all intents the tensor of all of them."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from difflab.data import Images, Scaling
 from difflab.data.batches import Gather, Share, loader
 from difflab.data.picture import Fit
 from difflab.data.pixels import File, FilePixels, Pixels, content_hashes
 from difflab.errors import ConfigError
+from difflab.evaluation import FeatureSpace
+from difflab.features import Classifier
 from difflab.features.extractor import Pictures
 from tests.data.shard_files import pixels, png
 
@@ -31,7 +35,7 @@ class Listed:
 
 @pytest.fixture(scope="module")
 def whole():
-    return torch.from_numpy(np.stack([pixels(i).transpose(2, 0, 1) for i in range(N)]))
+    return torch.from_numpy(np.stack([pixels(i).transpose(2, 0, 1) for i in range(N)])).contiguous()
 
 
 def lazy(numbers=range(N), fit=FIT):
@@ -85,3 +89,17 @@ def test_a_file_that_breaks_during_training_is_named_and_nothing_is_refused(work
         images[[1]]
     with pytest.raises(RuntimeError, match=r"data.root: file 1 cannot be read"):
         list(loader(Gather(images, None, None), workers, [Share(0, [0, 1], 0, 2)]))
+
+
+def test_features_of_files_are_those_of_the_tensor(whole, tmp_path):
+    labels = torch.arange(N) % 3
+    found = []
+    for images, name in ((whole, "tensor"), (lazy(), "files")):
+        part = Images(images, labels)
+        data = SimpleNamespace(
+            reference=part, test=part, classes=3, scaling=Scaling(256), fingerprint=lambda *_, n=name: n
+        )
+        space = FeatureSpace(Classifier(width=4, dimension=8, steps=3, lr=1e-3), data, tmp_path / name)
+        space.prepare(torch.device("cpu"))
+        found.append((space.train.features, space.extractor.accuracy))
+    assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1]

@@ -1,6 +1,6 @@
 """Images by number: a tensor of levels, or what stands for one where the images are too many to be held in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
@@ -139,9 +139,3 @@ def content_hashes(source: Source, what: str, look: Callable[[File], None] | Non
             hashes[i] = np.frombuffer(content_hash(file.content), dtype=np.uint8)
             progress.advance()
     return hashes
-
-
-def blocks(values: Tensor | Pixels, size: int = BLOCK) -> Iterator[Tensor]:
-    """All images in order, so many at a time: what passes over a set that may not fit into memory."""
-    for begin in range(0, len(values), size):
-        yield values[begin : begin + size]

@@ -10,7 +10,15 @@ from difflab.report.model import Metric, Run
 from difflab.runs.comparison import MAIN, P_VALUE, Point, main_figures, settings
 from difflab.runs.results import rows
 
-HIGHER = ("precision", "recall", "is_", "accuracy", "asked_class", "images_per_second", "p_value")  # parts of their names
+HIGHER = (
+    "precision",
+    "recall",
+    "is_",
+    "accuracy",
+    "asked_class",
+    "images_per_second",
+    "p_value",
+)  # parts of their names
 # Where no run has figures of the test: what every run has.
 ELSE = ("val/bits_per_dim", "val/loss", "train/loss")
 # Main figures that are no distance to the data: samples of a higher density than real ones are not better.
