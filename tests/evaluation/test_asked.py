@@ -7,6 +7,7 @@ from difflab.errors import ConfigError
 from difflab.evaluation import Asked, conditioned, generate
 from difflab.evaluation.likelihood import held_out_and_test
 from difflab.evaluation.score import Scorer
+from difflab.guidance import ClassifierFree
 from difflab.likelihood import Bound, Exact
 from difflab.prediction import X0, Denoiser
 from difflab.process import Posterior
@@ -118,3 +119,13 @@ def test_an_estimate_without_labels_is_that_of_a_network_told_nothing(data):
     assert isinstance(told.condition, Condition) and told.condition.classes.tolist() == [-1, -1, -1]
     with pytest.raises(ConfigError, match=r"labels: none; allowed are class numbers"):
         conditioned(denoiser(OfItsClass(), Classes(0.0)), images, None, "x")
+
+
+@pytest.mark.parametrize(("scale", "calls"), [(1.0, 5), (2.0, 10)])
+def test_a_guided_call_counts_twice(data, scale, calls):
+    """As often as the network sees a sample."""
+    network = OfItsClass()
+    denoise = denoiser(network, Classes(0.1))
+    asked = Asked(denoise.conditioning, data, 0, [5], ClassifierFree(scale, 0.0, float("inf"), 0.0))
+    assert generate(denoise, DDIM, data.shape, CHUNK, 0, CHUNK, asked=asked).calls == calls
+    assert sum(len(condition.classes) for condition in network.seen) == calls * CHUNK

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).parent))
 from children import SIGINT, SIGKILL, SIGTERM, run_folder, train
@@ -41,6 +42,19 @@ def test_interrupted_run_ends_with_the_same_bits(tmp_path, whole, where, step, s
     assert ended == 0, text
     assert_same_run(whole, run)
     assert (run / ".hydra" / "resume-1").is_dir()
+
+
+def test_a_run_whose_config_lacks_later_sections_goes_on(tmp_path, whole):
+    """As one of an earlier version does."""
+    assert train(*OPTIONS, folder=tmp_path, kill=("training", 7, SIGKILL))[0] == -9
+    run = run_folder(tmp_path)
+    config = OmegaConf.load(run / "config.yaml")
+    for section in ("condition", "augmentation", "guidance", "compile", "init"):
+        del config[section]
+    OmegaConf.save(config, run / "config.yaml")
+    code, text = train(f"resume={run}", folder=tmp_path)
+    assert code == 0, text
+    assert_same_run(whole, run)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch import Tensor
 from difflab.evaluation.asked import Asked
 from difflab.evaluation.processes import complete, rank_and_size
 from difflab.evaluation.store import Store
+from difflab.guidance import View
 from difflab.prediction import Denoiser
 from difflab.progress import Progress
 from difflab.randomness import SampleNoise
@@ -18,7 +19,10 @@ from difflab.samplers import Sampler, State
 
 
 class Generation(NamedTuple):
-    """Samples, [n, *shape], float32 on the CPU, in the model's range, and the network calls that a sample took."""
+    """Samples, [n, *shape], float32 on the CPU, in the model's range, and the network calls that a sample took.
+
+    A guided call counts twice: the network sees the sample told and untold.
+    """
 
     samples: Tensor
     calls: int
@@ -75,10 +79,10 @@ def generate(
             noise = SampleNoise(seed, indices, shape, denoise.device)
             seen = denoise if asked is None else asked(denoise, indices)
             whole[rows[c]] = sampler.sample(seen, denoise.schedule, noise, watch)
-            calls[rows[c]] = heard[0]
+            calls[rows[c]] = heard[0] + (seen.calls_beside if isinstance(seen, View) else 0)
             finished += 1
             if store is not None and whole[rows[c]].isfinite().all():
-                store.keep(c, whole[rows[c]], heard[0])
+                store.keep(c, whole[rows[c]], int(calls[rows[c]]))
     complete(whole, chunks[0])
     complete(calls, chunks[0])
     return Generation(whole.flatten(0, 1)[first - chunks[0] * chunk :][:n], int(calls.max()))

@@ -44,6 +44,12 @@ class Guided(View):
         super().__init__(denoise)
         self.scale, self.rescale = scale, rescale
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
+        self.guided = 0
+
+    @property
+    def calls_beside(self) -> int:
+        """One for each call that was guided: an example then is in the batch twice."""
+        return self.guided + super().calls_beside
 
     def forward(
         self,
@@ -61,6 +67,7 @@ class Guided(View):
             return self.denoise(x, t, at, condition)
         twice = Marginal(*(c if c.numel() == 1 else torch.cat([c, c]) for c in at))
         both = self.denoise(torch.cat([x, x]), torch.cat([t, t]), twice, joined(condition, condition.without()))
+        self.guided += 1
         told, untold = both.output.chunk(2)
         guided = untold + self.scale * (told - untold)
         if self.rescale > 0:

@@ -20,6 +20,11 @@ class View(Denoiser):
         self.denoise = denoise
 
     @property
+    def calls_beside(self) -> int:
+        """How often the network was called, on each example, beside the calls that were asked of this view."""
+        return self.denoise.calls_beside if isinstance(self.denoise, View) else 0
+
+    @property
     def given(self) -> Condition:
         """The condition under which the other one answers where a call says none."""
         return self.denoise.given if isinstance(self.denoise, View) else Condition()

@@ -17,7 +17,16 @@ from difflab.runs.resume import key_of
 if TYPE_CHECKING:
     from difflab.plots import Curve
 
-MAIN = ("bits_per_dim", "fid", "fd_", "energy_distance", "energy_p_value", "sliced_wasserstein", "nll")
+MAIN = (
+    "bits_per_dim",
+    "fid",
+    "fd_",
+    "energy_distance",
+    "energy_p_value",
+    "sliced_wasserstein",
+    "nll",
+    "asked_class_share",
+)
 DISTANCES = ("fid", "fd_", "energy_distance", "sliced_wasserstein")
 P_VALUE = "_p_value"
 CALLS = "test/network_calls"

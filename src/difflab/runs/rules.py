@@ -70,6 +70,8 @@ def contradictions(flat: dict[str, Any], choices: dict[str, str]) -> Iterator[st
             yield f"{field}: {flat[field]}; only sweep=optuna searches: allowed is null"
     if choices.get("trainer") == "fsdp" and flat.get("trainer.precision") == "16-mixed":
         yield "trainer.precision: 16-mixed; trainer=fsdp scales no loss: allowed are auto, 32-true, bf16-mixed"
+    if choices.get("augmentation") == "edm" and flat.get("data.flip"):
+        yield "data.flip: true; augmentation=edm mirrors images itself, and tells the network: allowed is false"
     if flat.get("logger.mode") is not None and choices.get("logger") != "wandb":
         yield f"logger.mode: {flat['logger.mode']}; only logger=wandb has modes"
     if flat.get("resume") is not None and flat.get("replay") is not None:

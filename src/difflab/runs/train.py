@@ -152,7 +152,7 @@ def diffusion(config: dict[str, Any], parts: Parts, watchdog: Watchdog) -> Diffu
         )
     )
     optim = build(config["optim"], "optim", more)
-    if config["compile"]:
+    if config.get("compile"):  # which runs of earlier versions do not say
         denoise.network.compile()
     return Diffusion(denoise, loss, times, optim, data.scaling, config["seed"], watchdog, augmentation)
 
@@ -219,7 +219,7 @@ def finish(
         "seed": config["seed"],
     }
     write_json(folder.metrics, result)
-    folder.record({"settings": {section: config[section] for section in RECORDED}} | result)
+    folder.record({"settings": {section: config.get(section) for section in RECORDED}} | result)
     if store is not None:
         store.clear()
     cost = {key: result[key] for key in COST if key in result}
