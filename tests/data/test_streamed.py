@@ -1,5 +1,6 @@
 """Streams over HTTP from a server on this machine: what is held out, what is drawn, and where it goes on."""
 
+import json
 import sys
 from itertools import islice
 from pathlib import Path
@@ -126,6 +127,19 @@ def test_streams_that_cannot_be_read_are_refused(url, tmp_path):
         stream(url, classes=2)
     with pytest.raises(ConfigError, match=r"data.buffer: 0; allowed"):
         stream(url, buffer=0)
+
+
+@pytest.mark.parametrize("label", ["cat", 0.5, -1, True])
+def test_a_label_that_is_no_class_number_is_named(label, tmp_path):
+    shard(tmp_path / "train-0.tar", range(60), lambda i: {f"{i:04}.png": png(i), f"{i:04}.json": text_of(label)})
+    with served(tmp_path) as url, pytest.raises(ConfigError) as refusal:
+        stream(url, train=f"{url}/train-0.tar", test=None)
+    wrong = f"train-0.tar: 0000.json holds {label!r}; allowed are a class number: whole, from 0"
+    assert str(refusal.value) == f"data.train: {url}/{wrong}"
+
+
+def text_of(label):
+    return json.dumps({"label": label}).encode()
 
 
 def test_what_breaks_in_the_middle_of_training_is_named(tmp_path):

@@ -4,7 +4,8 @@ from torch import nn
 
 from difflab.condition import Classes, Condition, Conditioning, Unconditional
 from difflab.errors import ConfigError
-from difflab.evaluation import Asked, conditioned, generate
+from difflab.evaluation import Asked, check_labels, conditioned, generate
+from difflab.evaluation.asked import whole_numbers
 from difflab.evaluation.likelihood import held_out_and_test
 from difflab.evaluation.score import Scorer
 from difflab.guidance import ClassifierFree
@@ -115,10 +116,10 @@ def test_bits_are_those_given_the_label(data):
 
 def test_an_estimate_without_labels_is_that_of_a_network_told_nothing(data):
     images = data.scaling.encode(data.test.pixels[:3])
-    told = conditioned(denoiser(OfItsClass(), Classes(0.1)), images, None, "x")
+    told = conditioned(denoiser(OfItsClass(), Classes(0.1)), data, images, None, "x")
     assert isinstance(told.condition, Condition) and told.condition.classes.tolist() == [-1, -1, -1]
     with pytest.raises(ConfigError, match=r"labels: none; allowed are class numbers"):
-        conditioned(denoiser(OfItsClass(), Classes(0.0)), images, None, "x")
+        conditioned(denoiser(OfItsClass(), Classes(0.0)), data, images, None, "x")
 
 
 @pytest.mark.parametrize(("scale", "calls"), [(1.0, 5), (2.0, 10)])
@@ -129,3 +130,35 @@ def test_a_guided_call_counts_twice(data, scale, calls):
     asked = Asked(denoise.conditioning, data, 0, [5], ClassifierFree(scale, 0.0, float("inf"), 0.0))
     assert generate(denoise, DDIM, data.shape, CHUNK, 0, CHUNK, asked=asked).calls == calls
     assert sum(len(condition.classes) for condition in network.seen) == calls * CHUNK
+
+
+@pytest.mark.parametrize("classes", [3, [3.0], [True], ["3"], "3"])
+def test_classes_are_several_whole_numbers(classes):
+    with pytest.raises(ConfigError, match=r"classes: .*3|classes: \[True\]"):
+        whole_numbers(classes)
+    assert whole_numbers(torch.tensor([3, 5])) == whole_numbers(range(3, 6, 2)) == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([1, 2, 3], r"labels: list; allowed is a tensor of torch\.int64, \[3\]"),
+        (torch.tensor([1, 2]), r"labels: torch\.int64, \(2,\); allowed"),
+        (torch.tensor([[1], [2], [3]]), r"labels: torch\.int64, \(3, 1\); allowed"),
+        (torch.tensor([1.0, 2.0, 3.0]), r"labels: torch\.float32, \(3,\); allowed"),
+        (torch.tensor([0, 9, 10]), r"labels: 10; allowed are class numbers, 0 to 9"),
+        (torch.tensor([0, -1, 9]), r"labels: -1; allowed are class numbers, 0 to 9"),
+    ],
+)
+def test_labels_that_are_no_class_numbers_are_refused(data, labels, said):
+    with pytest.raises(ConfigError, match=said):
+        check_labels(labels, 3, data.classes)
+    if isinstance(labels, torch.Tensor):
+        images = data.scaling.encode(data.test.pixels[:3])
+        with pytest.raises(ConfigError, match=said):
+            conditioned(denoiser(OfItsClass(), Classes(0.1)), data, images, labels, "x")
+
+
+def test_labels_of_data_without_classes_have_no_range(data):
+    check_labels(torch.tensor([0, 9, 10]), 3, None)
+    check_labels(torch.arange(10), 10, data.classes)

@@ -1,6 +1,7 @@
 """scripts/import_weights.py: published weights become a run folder like any other."""
 
 import json
+import math
 import pickle
 import re
 import sys
@@ -15,6 +16,8 @@ from safetensors.torch import save_file
 
 from difflab import load_run
 from difflab.errors import ConfigError
+from difflab.guidance import ClassifierFree
+from difflab.interop import diffusers, edm, openai
 from difflab.interop.importing import as_text, as_training
 from difflab.interop.published import Published, of_edm, of_openai, published
 from difflab.interop.weight_files import weights_of
@@ -120,7 +123,36 @@ def test_edm_of_classes():
     config = fits(of_edm(Path("edm"), edm_state(Theirs(classes=10), "meta")), classes=10)
     assert config["prediction"] == {"_target_": "difflab.prediction.EDM", "sigma_data": 0.5}
     assert config["sampler"]["_target_"].endswith("Heun") and config["schedule"]["_target_"].endswith("Karras")
-    assert config["augmentation"]["_target_"] and config["condition"]["_target_"].endswith("Classes")
+    assert config["augmentation"]["_target_"]
+    assert config["condition"] == {"_target_": "difflab.condition.Classes", "drop": 0.0}
+
+
+def test_weights_told_every_class_know_no_other_and_what_is_typed_wins(tmp_path):
+    pipeline(tmp_path, {"num_class_embeds": 3})
+    conditioning = build(config_of(tmp_path)["condition"], "condition")
+    with pytest.raises(ValueError, match=r"guidance\.scale: 2\.0; the network was trained with condition\.drop=0"):
+        ClassifierFree(2.0, 0.0, math.inf, 0.0).check(conditioning)
+    assert config_of(tmp_path, "condition.drop=0.2")["condition"]["drop"] == 0.2
+    assert config_of(tmp_path, "condition=none")["condition"] == {"_target_": "difflab.condition.Unconditional"}
+
+
+@pytest.mark.parametrize("name", ["32", "1e3", "null", "a-b", "Häuser", "plain_1.5"])
+def test_a_folder_of_any_name(name, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small.rename(Path(name))
+    try:
+        config = composed([f"weights={name}" if name.isascii() else f"weights='{name}'"])
+    finally:
+        Path(name).rename(small)
+    assert (config.weights, config.name) == (name, Path(name).stem)
+
+
+@pytest.mark.parametrize("weights", [diffusers.unet_weights, edm.weights, openai.weights])
+def test_a_network_of_another_class_is_refused(weights):
+    with pytest.raises(
+        ConfigError, match=r"^model: Linear; allowed with these weights are networks of the class \w*UNet$"
+    ):
+        weights({}, torch.nn.Linear(1, 1))
 
 
 def test_a_network_of_openais_code_that_nobody_published(tmp_path):

@@ -49,6 +49,12 @@ def test_all_that_does_not_fit_is_listed_at_once(network, state):
     )
 
 
+def test_of_many_names_the_first_are_shown(network, state):
+    state |= {f"more{n:02}": torch.zeros(1) for n in range(20)}
+    with pytest.raises(ConfigError, match=r"left over: more00, .*, more11 and 8 more; allowed are"):
+        matched(network, state, SOURCES)
+
+
 def test_a_weight_that_nobody_names_is_missing(network, state):
     with pytest.raises(ConfigError, match=r"missing: norm\.weight, norm\.bias; left over: n\.bias, n\.weight;"):
         matched(network, state, [SOURCES[0], SOURCES[2]])

@@ -109,6 +109,9 @@ def test_it_is_told_classes_and_numbers_of_each_example(name):
             assert model(x, c_noise, half).isfinite().all()
     same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(untold, told, strict=True)]
     assert same == [False, False, True, False]
+    for number in (3, -2):
+        with pytest.raises(RuntimeError, match="Class values"):
+            model(x, c_noise, Condition(classes=torch.tensor([0, 1, 2, number])))
 
 
 def test_sinusoids_and_drawn_frequencies_are_told_sines_first():

@@ -1,6 +1,7 @@
 """Whole runs of networks that are told classes."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from children import SIGKILL, run_folder, script, train
 
 from difflab import load_run
+from difflab.guidance import ClassifierFree
+from difflab.runs.sample import asked_for
 
 pytestmark = pytest.mark.slow
 EIGHT = ("n=8", "chunk=8")
@@ -41,10 +44,19 @@ def test_a_script_draws_classes_and_guides(folder, tmp_path):
         assert code == 0, said
     names = sorted(path.stem for path in tmp_path.glob("*.npz"))
     told = ["_classes3-5_guidance100", "_classes3_guidance100", "_classes3_guidance2", "_guidance2"]
-    assert names == [f"ddim_4{what}_seed0_n8" for what in told]
+    assert names == [f"ddim_8{what}_seed0_n8" for what in told]
     pictures = [np.load(tmp_path / f"{name}.npz")["arr_0"] for name in names]
     both, threes, _, _ = pictures
     assert (both[::2] == threes[::2]).all()
+
+
+def test_names_tell_what_was_asked_apart_and_are_short():
+    names = [asked_for(classes, None) for classes in (None, [3], list(range(8)), list(range(130)), [1] * 130)]
+    assert names[:3] == ["", "_classes3", "_classes0-1-2-3-4-5-6-7"]
+    assert names[3].startswith("_classes130-") and names[4].startswith("_classes130-") and len(set(names)) == 5
+    assert max(map(len, names)) < 30
+    assert asked_for(None, ClassifierFree(2.0, 0.0, math.inf, 0.0)) == "_guidance2"
+    assert asked_for([3], ClassifierFree(2.0, 0.5, math.inf, 0.7)) == "_classes3_guidance2_sigma0.5-inf_rescale0.7"
 
 
 def test_a_loaded_run_answers_as_the_script(folder, tmp_path):
@@ -95,6 +107,12 @@ def test_a_resumed_run_is_told_the_same(tmp_path):
 def test_what_does_not_fit_is_refused(arguments, said, tmp_path):
     code, told = train(*arguments.split(), folder=tmp_path)
     assert code == 2 and said in told, told
+
+
+def test_no_equation_is_solved_by_a_network_that_remembers(tmp_path):
+    small = ["model.channels=8", "model.blocks=1", "trainer.accelerator=cpu", "name=test"]
+    code, told = script("train", ["model=unet", "model.self_condition=true", "sampler=ode", *small], tmp_path)
+    assert code == 2 and "sampler: ODE; it solves an equation, and a self-conditioned network" in told, told
 
 
 @pytest.mark.parametrize(

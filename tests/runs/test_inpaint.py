@@ -13,6 +13,7 @@ from difflab.condition import NUMBERS
 from difflab.errors import ConfigError
 from difflab.randomness import stream
 from difflab.runs.masks import masks
+from difflab.studies.latent_codes import LatentCodes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from children import run_folder, script
@@ -125,6 +126,29 @@ def test_any_other_network_is_resampled_as_by_a_loaded_run(plain, tmp_path):
     assert not torch.equal(run.inpaint(x, mask, "ancestral", 8, labels=labels, **more | {"resamplings": 1}), made)
 
 
+def test_codes_are_decoded_with_the_images_that_the_network_is_told(coarse):
+    """Encoded and decoded with the same images they close; codes say nothing of images, which must be given."""
+    run = load_run(coarse)
+    data = run.parts.data
+    x = data.scaling.encode(data.test.pixels[:3])
+    codes = run.encode(x, steps=30)
+    assert torch.equal(run.encode(x, steps=30, images=x), codes)
+    again, other = run.decode(codes, steps=30, images=x), run.decode(codes, steps=30, images=-x)
+    assert (again - x).square().mean() < (other - x).square().mean()
+    with pytest.raises(ConfigError, match=r"images: none; allowed are those that condition SuperResolution"):
+        run.decode(codes, steps=30)
+    with pytest.raises(ConfigError, match=r"images: shape \(1, 1, 8, 8\); allowed is \(3, 1, 8, 8\)"):
+        run.decode(codes, steps=30, images=x[:1])
+
+
+def test_a_study_of_codes_is_for_networks_that_are_told_nothing(coarse, plain):
+    study = LatentCodes([10, 20, 40], 8, 2, 5, 10, 3, 1e-3, 0)
+    for folder in (coarse, plain):
+        run = load_run(folder)
+        with pytest.raises(ConfigError, match=r"study: latent_codes; .*: allowed with condition=none"):
+            study.check(run.parts, run.config)
+
+
 def test_samples_of_a_network_that_is_told_images_lie_between_condition_and_truth(coarse, tmp_path):
     code, said = script("sample", [f"run={coarse}", f"out={tmp_path}", "n=3", "chunk=8"], tmp_path)
     assert code == 0, said
@@ -151,6 +175,8 @@ def test_what_does_not_fit_is_refused(plain, coarse, tmp_path):
         (lambda: run.inpaint(x, mask.float()), r"mask: torch\.float32"),
         (lambda: run.inpaint(x, mask, "heun"), r"sampler: Heun does not go step by step"),
         (lambda: run.inpaint(x, mask, jump=0), r"repaint\.jump: 0; allowed"),
+        (lambda: run.inpaint(x, mask, labels=torch.tensor([1])), r"labels: torch\.int64, \(1,\); allowed"),
+        (lambda: run.inpaint(x, mask, labels=torch.tensor([1, 10])), r"labels: 10; allowed are class numbers, 0 to 9"),
         (lambda: load_run(coarse).inpaint(x, mask), r"run: its network was trained with condition SuperResolution"),
     ):
         with pytest.raises(ConfigError, match=message):

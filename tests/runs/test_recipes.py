@@ -85,7 +85,10 @@ FLOW = {key: value for key, value in DDPM.items() if not key.startswith(("schedu
     **{"loss._target_": "Output", "c_noise._target_": "Time", "variance._target_": "Posterior"},
     **{"sampler._target_": "ODE", "sampler.rtol": 1e-5, "sampler.atol": 1e-5, "sampler.clip": False},
 }
-CELEBA = {"trainer.max_steps": 500_000, "data.size": 64, "data.crop": 128, "model.multipliers": [1, 2, 2, 2, 4]}
+CELEBA = {
+    **{"trainer.max_steps": 500_000, "optim.warmup_steps": 0, "data.size": 64, "data.crop": 128},
+    **{"model.multipliers": [1, 2, 2, 2, 4]},
+}
 PUBLISHED: dict[str, dict[str, Any]] = {
     "cifar10_ddpm": DDPM,
     "cifar10_improved_hybrid": HYBRID,

@@ -66,9 +66,9 @@ class ImageFolder(ImageData):
         seed: int,
         size: int | Sequence[int],
         channels: int,
-        classes: str | bool | int,
         test_fraction: float,
-        memory_gb: float,
+        classes: str | bool | int = "auto",  # run folders of earlier versions say neither this nor memory_gb
+        memory_gb: float = float("inf"),
     ) -> None:
         super().__init__(root, batch_size, val_size, workers, flip, seed)
         if channels not in MODES:

@@ -113,9 +113,12 @@ class Member(NamedTuple):
         name = f"{row['__url__']}: {row['__key__']}.{self.column}"
         if row[self.column] is None:
             raise ConfigError(f"{self.place}: {name} is missing; allowed is an image for each key")
-        label = row.get("cls")
+        label, kind = row.get("cls"), "cls"
         if label is None and isinstance(row.get("json"), dict):
-            label = row["json"].get("label")
+            label, kind = row["json"].get("label"), "json"
+        if label is not None and (type(label) is not int or label < 0):
+            stated = f"{row['__url__']}: {row['__key__']}.{kind} holds {label!r}"
+            raise ConfigError(f"{self.place}: {stated}; allowed are a class number: whole, from 0")
         return Example(File(name, row[self.column]["bytes"], self.place), label)
 
 

@@ -11,7 +11,7 @@ from difflab.evaluation.distances import (
     Score,
 )
 from difflab.evaluation.evaluation import Drawing, Evaluation, Metrics
-from difflab.evaluation.examples import Examples, conditioned
+from difflab.evaluation.examples import Examples, check_labels, conditioned
 from difflab.evaluation.film import film
 from difflab.evaluation.generate import Generation, generate
 from difflab.evaluation.likelihood import Continuous, Likelihood, Scores
@@ -52,6 +52,7 @@ __all__ = [
     "Store",
     "Sums",
     "as_pictures",
+    "check_labels",
     "conditioned",
     "decoded",
     "film",

@@ -1,6 +1,8 @@
 """What is asked of each sample of a generation: a class, an image to complete, guidance."""
 
 from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +43,7 @@ class Asked:
         guidance: Guidance | None = None,
     ) -> None:
         self.conditioning, self.data, self.seed, self.guidance = conditioning, data, seed, guidance
-        self.classes = None if classes is None else list(classes)
+        self.classes = None if classes is None else whole_numbers(classes)
         if self.classes is not None:
             self._check(self.classes)
 
@@ -88,3 +90,21 @@ class Asked:
         seen = denoise if condition is None else Given(denoise, condition.to(denoise.device))
         seen = seen if self.guidance is None else self.guidance(seen)
         return Remembering(seen) if getattr(denoise.network, "self_condition", False) else seen
+
+
+def whole_numbers(classes: Any) -> list[int]:
+    """Class numbers as they were asked for.
+
+    Raises:
+        ConfigError: for what is not several numbers, and numbers that are not whole.
+    """
+    try:
+        given = list(classes)
+    except TypeError:
+        raise ConfigError(f"classes: {classes}; allowed is a list of class numbers, such as [{classes}]") from None
+    try:
+        if any(isinstance(number, bool) for number in given):
+            raise TypeError
+        return [index(number) for number in given]
+    except TypeError:
+        raise ConfigError(f"classes: {given}; allowed are one or more whole numbers") from None

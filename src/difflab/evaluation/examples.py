@@ -1,6 +1,6 @@
 """Images to be scored, each with what the network is told of it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,11 +44,17 @@ def examples(denoise: Denoiser, data: Indexed, values: Tensor | Pixels, labels: 
     Raises:
         ConfigError: for examples without labels where the network was trained with them always.
     """
-    return conditioned(denoise, data.scaling.encode(values[:]), labels, split)
+    return conditioned(denoise, data, data.scaling.encode(values[:]), labels, split)
 
 
-def conditioned(denoise: Denoiser, x0: Tensor, labels: Tensor | None, split: str) -> Examples:
-    """The same for images in the model's range."""
+def conditioned(denoise: Denoiser, data: Indexed, x0: Tensor, labels: Tensor | None, split: str) -> Examples:
+    """The same for images in the model's range.
+
+    Raises:
+        ConfigError: also for labels that are no class numbers of the data, one for each image.
+    """
+    if labels is not None:
+        check_labels(labels, len(x0), data.classes)
     conditioning = denoise.conditioning
     if isinstance(conditioning, Unconditional):
         return Examples(x0)
@@ -60,3 +66,21 @@ def conditioned(denoise: Denoiser, x0: Tensor, labels: Tensor | None, split: str
     uniform = torch.stack([torch.from_numpy(row) for row in numbers]) if numbers else torch.empty(0, NUMBERS).double()
     condition = conditioning.of(x0, known, uniform)
     return Examples(x0, condition.without() if untold else condition)
+
+
+def check_labels(labels: Any, n: int, classes: int | None) -> None:
+    """Refuse what is not a class number for each of n examples.
+
+    Args:
+        classes: how many there are; None for data without, whose numbers nobody reads.
+
+    Raises:
+        ConfigError: naming what is wrong.
+    """
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (n,):
+        tensor = isinstance(labels, Tensor)
+        given = f"{labels.dtype}, {tuple(labels.shape)}" if tensor else type(labels).__name__
+        raise ConfigError(f"labels: {given}; allowed is a tensor of torch.int64, [{n}]: a class number for each image")
+    wrong = labels[(labels < 0) | (labels >= classes)] if classes else labels[:0]
+    if len(wrong):
+        raise ConfigError(f"labels: {int(wrong[0])}; allowed are class numbers, 0 to {classes - 1}")  # type: ignore[operator]

@@ -43,6 +43,10 @@ class Remembering(View):
 
     Around a guided denoiser it is the guided estimate that both calls of the network are told.
 
+    The answer depends on the call before, so that it is no right-hand side of an equation: samplers that solve one in
+    steps of their own choice are refused, and bits per dimension, codes and their images are those of the network that
+    is told no estimate.
+
     Args:
         denoise: which network, maybe told a condition, maybe guided.
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
-from difflab.interop.mapping import divided, matched, same
+from difflab.interop.mapping import divided, matched, of_another_class, same
 from difflab.models import UNet
 from difflab.models.unet_blocks import Attention, Residual, Stage
 
@@ -26,7 +26,7 @@ def recognises(state: Mapping[str, Tensor]) -> bool:
     return {"conv_in.weight", "time_embedding.linear_1.weight", "mid_block.resnets.0.conv1.weight"} <= state.keys()
 
 
-def unet_weights(state: Mapping[str, Tensor], network: UNet, swapped: bool = False) -> dict[str, Tensor]:
+def unet_weights(state: Mapping[str, Tensor], network: nn.Module, swapped: bool = False) -> dict[str, Tensor]:
     """The state dict of `network` with the weights of `state`, a state dict of `UNet2DModel`.
 
     Their model has to be one that ours can be, which its config tells (`difflab.interop.unet2d`) and hardly a weight
@@ -38,9 +38,11 @@ def unet_weights(state: Mapping[str, Tensor], network: UNet, swapped: bool = Fal
         swapped: whether their sines stand where our cosines do.
 
     Raises:
-        ConfigError: where the two are not of the same architecture: every weight that is missing, left over or of
-            another shape.
+        ConfigError: where the two are not of the same architecture: the weights that are missing, left over or of
+            another shape; for a network of another class than `UNet`.
     """
+    if not isinstance(network, UNet):
+        raise of_another_class(network, UNet)
     return matched(network, {modern(name): weight for name, weight in state.items()}, layers(network, swapped))
 
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.errors import ConfigError
-from difflab.interop.mapping import matched
+from difflab.interop.mapping import matched, of_another_class
 from difflab.models import SongUNet
 from difflab.models.song_blocks import Entry, Resample
 
@@ -73,13 +73,16 @@ def told(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def weights(state: Mapping[str, Tensor], network: SongUNet) -> dict[str, Tensor]:
+def weights(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """The state dict of `network` with the weights of `state`.
 
     Raises:
-        ConfigError: where the two are not of the same architecture: every weight that is missing, left over or of
-            another shape; and where their changes of resolution have another filter.
+        ConfigError: where the two are not of the same architecture: the weights that are missing, left over or of
+            another shape; where their changes of resolution have another filter; for a network of another class than
+            `SongUNet`.
     """
+    if not isinstance(network, SongUNet):
+        raise of_another_class(network, SongUNet)
     names = bare(state)
     side, _ = size(names)
     filters = {tuple(layer.taps) for layer in network.modules() if isinstance(layer, Resample)}

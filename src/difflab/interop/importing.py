@@ -42,7 +42,8 @@ def as_training(arguments: list[str]) -> list[str]:
     found = published(place, untold(arguments))
     derived = {"name": re.sub(r"[^\w.-]", "_", found.path.resolve().stem).lstrip("."), **found.overrides()}
     kept = {field: value for field, value in derived.items() if not overruled(field, said)}
-    return [*(f"{field}={as_text(value)}" for field, value in kept.items()), *arguments]
+    text = [] if "/" in place else [f"weights={as_text(place)}"]  # a name alone may look like a number
+    return [*(f"{field}={as_text(value)}" for field, value in kept.items()), *arguments, *text]
 
 
 def overruled(field: str, said: set[str]) -> bool:
@@ -51,8 +52,11 @@ def overruled(field: str, said: set[str]) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """A value as Hydra reads it on a command line."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    """A value as Hydra reads it on a command line; text that it could take for something else is quoted."""
+    plain = isinstance(value, str) and re.fullmatch(r"[a-z_][\w.]*", value, re.ASCII | re.IGNORECASE)
+    if plain and value.lower() not in ("null", "true", "false", "nan", "inf"):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def untold(arguments: Sequence[str]) -> Untold | None:

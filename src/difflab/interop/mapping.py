@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from difflab.errors import ConfigError
 
+SHOWN = 12  # names of each kind in a message
+
 
 def same(weight: Tensor) -> Tensor:
     """No change."""
@@ -58,7 +60,7 @@ def matched(
         Tensors of their own, of the dtypes of the network's.
 
     Raises:
-        ConfigError: where the two are not of the same architecture: every weight that is missing, left over or of
+        ConfigError: where the two are not of the same architecture: the weights that are missing, left over or of
             another shape.
     """
     own = network.state_dict()
@@ -78,10 +80,22 @@ def matched(
             if weight.shape != own[name].shape
         ],
     }
-    told = [f"{what}: {', '.join(names)}" for what, names in complaints.items() if names]
+    told = [f"{what}: {shown(names)}" for what, names in complaints.items() if names]
     if told:
         raise ConfigError(f"weights: {'; '.join(told)}; allowed are those of the same architecture")
     return {name: found[name] for name in own}
+
+
+def of_another_class(network: nn.Module, allowed: type[nn.Module]) -> ConfigError:
+    """The refusal of weights for a network of ours that they cannot be for."""
+    name = type(network).__name__
+    return ConfigError(f"model: {name}; allowed with these weights are networks of the class {allowed.__name__}")
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first names of a list, and how many there are beside them."""
+    more = len(names) - SHOWN
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:SHOWN])} and {more} more"
 
 
 def lacking(source: Source, state: Mapping[str, Tensor]) -> str:

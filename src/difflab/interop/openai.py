@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from difflab.interop.mapping import matched, same
+from difflab.interop.mapping import matched, of_another_class, same
 from difflab.interop.openai_layout import Untold, layout, untold
 from difflab.models import UNet
 from difflab.models.unet import Attention, Residual, Stage
@@ -84,7 +84,7 @@ def offers(state: Mapping[str, Tensor], told: Untold | None = None) -> dict[str,
     }
 
 
-def weights(state: Mapping[str, Tensor], network: UNet, told: Untold | None = None) -> dict[str, Tensor]:
+def weights(state: Mapping[str, Tensor], network: nn.Module, told: Untold | None = None) -> dict[str, Tensor]:
     """The state dict of `network` with the weights of `state`.
 
     Args:
@@ -93,9 +93,11 @@ def weights(state: Mapping[str, Tensor], network: UNet, told: Untold | None = No
         told: as for `config`.
 
     Raises:
-        ConfigError: where the two are not of the same architecture: every weight that is missing, left over or of
-            another shape.
+        ConfigError: where the two are not of the same architecture: the weights that are missing, left over or of
+            another shape; for a network of another class than `UNet`.
     """
+    if not isinstance(network, UNet):
+        raise of_another_class(network, UNet)
     order = (told or untold(state)).all_queries_first
     sources = [(ours, [theirs], change.into) for ours, theirs, change in layers(network, order)]
     return matched(network, state, sources)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.errors import ConfigError
 from difflab.interop import edm, openai, scheduler, unet2d
 from difflab.interop.diffusers import recognises, unet_weights
 from difflab.interop.openai_layout import Untold
 from difflab.interop.weight_files import json_of, weights_in, weights_of
-from difflab.models import UNet
 from difflab.runs.paths import CONFIGS
 
 
@@ -39,7 +38,9 @@ class Published:
 
     def overrides(self) -> dict[str, Any]:
         """Fields of train.yaml and their values, as far as the weights and their configs say them."""
-        found = option_of(self.model) | data_of(self.shape) | ({"condition": "classes"} if self.classes else {})
+        found = option_of(self.model) | data_of(self.shape)
+        if self.classes:  # the published ones were told the class of every image, so that they cannot be guided
+            found |= {"condition": "classes", "condition.drop": 0.0}
         return found | {key: value for key, value in self.choices.items() if value is not None}
 
 
@@ -143,7 +144,7 @@ def of_openai(path: Path, state: Mapping[str, Tensor], untold: Untold | None) ->
         "sampler": "ancestral",
     }
 
-    def weights(ours: UNet) -> dict[str, Tensor]:
+    def weights(ours: nn.Module) -> dict[str, Tensor]:
         return openai.weights(state, ours, untold)
 
     return Published(path, weights, model, offers["shape"], offers["classes"], choices)

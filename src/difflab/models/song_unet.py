@@ -136,8 +136,8 @@ class SongUNet(nn.Module):
 
 
 def one_hot(classes: Tensor, number: int) -> Tensor:
-    """A row for each, zeros for what is no class: UNKNOWN."""
-    return classes[:, None] == torch.arange(number, device=classes.device)
+    """A row for each, zeros for UNKNOWN, which is -1; any other number that is no class is an error."""
+    return functional.one_hot(classes.long() + 1, number + 1)[:, 1:]
 
 
 def check(shape: Sequence[int], channels: int, multipliers: Sequence[int], taps: Sequence[float]) -> None:

@@ -159,7 +159,7 @@ def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: Indexed) -> 
     """The sampler of a config, tried on the schedule.
 
     Raises:
-        ConfigError: where the two do not fit.
+        ConfigError: where it does not fit the schedule or the network.
     """
     sampler = untried_sampler(config, data)
     try:
@@ -167,7 +167,21 @@ def sampler_of(config: Mapping[str, Any], denoiser: Denoiser, data: Indexed) -> 
         sampler.check_start(denoiser.schedule)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    refuse_equations(sampler, denoiser)
     return sampler
+
+
+def refuse_equations(sampler: Sampler, denoiser: Denoiser) -> None:
+    """Refuse a solver of equations for a network whose answers depend on the call before: `guidance.Remembering`.
+
+    Raises:
+        ConfigError: naming the sampler.
+    """
+    if getattr(denoiser.network, "self_condition", False) and sampler.calls(denoiser.schedule) is None:
+        raise ConfigError(
+            f"sampler: {type(sampler).__name__}; it solves an equation, and a self-conditioned network, told its "
+            "answer to the call before, gives none: allowed are samplers of a set number of steps"
+        )
 
 
 def data_of(config: Mapping[str, Any]) -> Indexed:

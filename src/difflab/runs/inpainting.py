@@ -9,12 +9,12 @@ from torch import Tensor
 
 from difflab.condition import Inpainting
 from difflab.errors import ConfigError
-from difflab.evaluation import conditioned, measure
+from difflab.evaluation import check_labels, conditioned, measure
 from difflab.guidance import Given, Remembering
 from difflab.prediction import Denoiser
 from difflab.progress import Progress
 from difflab.randomness import SampleNoise
-from difflab.runs.assemble import Parts
+from difflab.runs.assemble import Parts, refuse_equations
 from difflab.samplers import Noise, RePaint, Sampler, State, Watch
 
 
@@ -65,7 +65,7 @@ class Resampled:
         return self.repaint.calls(self.parts.denoiser.schedule)
 
     def __call__(self, x0: Tensor, known: Tensor, labels: Tensor | None, noise: Noise, watch: Watch) -> Tensor:
-        told = conditioned(self.parts.denoiser, x0.cpu(), labels, "x")
+        told = conditioned(self.parts.denoiser, self.parts.data, x0.cpu(), labels, "x")
         denoise = guided(told.seen_by(self.parts.denoiser), self.parts)
         return self.repaint.complete(denoise, denoise.schedule, noise, x0, known > 0, watch)
 
@@ -124,7 +124,7 @@ def inpaint(
         chunk: images the network sees at once.
 
     Raises:
-        ConfigError: for what does not fit: images, masks, the network's condition, the sampler.
+        ConfigError: for what does not fit: images, masks, labels, the network's condition, the sampler.
     """
     shape, denoise = parts.data.shape, parts.denoiser
     if x.dim() != 4 or x.shape[1:] != torch.Size(shape):
@@ -134,6 +134,9 @@ def inpaint(
     if mask.dtype != torch.bool or mask.shape not in {(1, *shape[1:]), (len(x), 1, *shape[1:])}:
         own = ", ".join(map(str, (1, *shape[1:])))
         raise ConfigError(f"mask: {mask.dtype}, {tuple(mask.shape)}; allowed are torch.bool, [{own}] or [N, {own}]")
+    if labels is not None:
+        check_labels(labels, len(x), parts.data.classes)
+    refuse_equations(sampler, denoise)
     draw = way(parts, sampler, jump, resamplings)
     measure(sampler, denoise, parts.data)
     calls, made = draw.calls(), []

@@ -11,9 +11,9 @@ from torch import Tensor
 from difflab.data import ImageData, Indexed
 from difflab.data.torchvision_sets import TorchvisionSet
 from difflab.errors import ConfigError
-from difflab.evaluation import Evaluation, Guidance, Scores, Store, conditioned, generate, measure
+from difflab.evaluation import Evaluation, Examples, Guidance, Scores, Store, conditioned, generate, measure
 from difflab.randomness import SampleNoise
-from difflab.runs.assemble import Parts, assemble, guidance_of, sampler_of
+from difflab.runs.assemble import Parts, assemble, guidance_of, refuse_equations, sampler_of
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
@@ -90,6 +90,7 @@ class Run:
         seed = generation["seed"] if seed is None else seed
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, values)
         parts = self.parts
+        refuse_equations(chosen, parts.denoiser)
         measure(chosen, parts.denoiser, parts.data)
         asked = parts.asked(seed, classes, self._guidance(guidance))
         return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"], asked=asked).samples
@@ -108,6 +109,7 @@ class Run:
         sampler: str | Sampler = "ddim",
         steps: int | None = None,
         labels: Tensor | None = None,
+        images: Tensor | None = None,
         **values: Any,
     ) -> Tensor:
         """Codes of images, [N, C, H, W]: what `decode` with the same sampler makes the images of again.
@@ -117,13 +119,14 @@ class Run:
             sampler, steps, values: as for `sample`; one that draws no noise on its way. x0 is not clipped unless the
                 values say so: clipped steps cannot be undone.
             labels: class numbers, [N], for a network that is told classes.
+            images: like x: those that the network is told a part of, where it is told images; None for x itself.
 
         Raises:
             ConfigError: for a sampler that draws noise, and without labels where the network needs them.
         """
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, {"clip": False} | values)
         denoise, chunk = self.parts.denoiser, self.config["generation"]["chunk"]
-        told = conditioned(denoise, x.float(), labels, "x")
+        told = self._told(x, x if images is None else images, labels)
         pieces = [told.rows(slice(a, a + chunk)) for a in range(0, len(x), chunk)]
         try:
             codes = [encode(chosen, p.seen_by(denoise), denoise.schedule, p.x0.to(denoise.device)) for p in pieces]
@@ -138,6 +141,7 @@ class Run:
         sampler: str | Sampler = "ddim",
         steps: int | None = None,
         labels: Tensor | None = None,
+        images: Tensor | None = None,
         **values: Any,
     ) -> Tensor:
         """Images of codes, [N, C, H, W], in the data's own range; between two codes lies `difflab.samplers.slerp`.
@@ -146,18 +150,32 @@ class Run:
             codes: of `encode`, or standard normal numbers times the schedule's `prior_std`.
             sampler, steps, values: as for `sample`.
             labels: as for `encode`.
+            images: as for `encode`; a network that is told images needs them here, for codes are none.
+
+        Raises:
+            ConfigError: without labels or images where the network needs them.
         """
         chosen = sampler if isinstance(sampler, Sampler) else self._sampler(sampler, steps, {"clip": False} | values)
-        denoise = self.parts.denoiser
-        measure(chosen, denoise, self.parts.data)
-        chunk, seed, images = self.config["generation"]["chunk"], self.config["generation"]["seed"], []
-        told = conditioned(denoise, codes.float(), labels, "x")
+        denoise, data = self.parts.denoiser, self.parts.data
+        if images is None and denoise.conditioning.channels(data.shape):
+            name = type(denoise.conditioning).__name__
+            raise ConfigError(f"images: none; allowed are those that condition {name} tells the network a part of")
+        told = self._told(codes, codes if images is None else images, labels)
+        measure(chosen, denoise, data)
+        chunk, seed, made = self.config["generation"]["chunk"], self.config["generation"]["seed"], []
         for first in range(0, len(codes), chunk):
             piece = told.rows(slice(first, first + chunk))
             noise = SampleNoise(seed, range(first, first + len(piece.x0)), codes.shape[1:], denoise.device)
             start = piece.x0.to(denoise.device)
-            images.append(chosen.sample(piece.seen_by(denoise), denoise.schedule, noise, start=start).cpu())
-        return torch.cat(images)
+            made.append(chosen.sample(piece.seen_by(denoise), denoise.schedule, noise, start=start).cpu())
+        return torch.cat(made)
+
+    def _told(self, x: Tensor, images: Tensor, labels: Tensor | None) -> Examples:
+        """States x, or codes, with the condition that is made of images."""
+        if images.shape != x.shape:
+            raise ConfigError(f"images: shape {tuple(images.shape)}; allowed is {tuple(x.shape)}, one for each row")
+        told = conditioned(self.parts.denoiser, self.parts.data, images.cpu().float(), labels, "x")
+        return told._replace(x0=x.float())
 
     def inpaint(
         self,
@@ -231,7 +249,7 @@ class Run:
         if x.shape[1:] != torch.Size(data.shape):
             raise ConfigError(f"x: shape {tuple(x.shape)}; allowed are [N, {', '.join(map(str, data.shape))}]")
         measure(chosen, self.parts.denoiser, data)
-        told = conditioned(self.parts.denoiser, x.cpu().float(), labels, "x")
+        told = conditioned(self.parts.denoiser, data, x.cpu().float(), labels, "x")
         return chosen.of(self.parts.denoiser, data, told, seed)
 
     def evaluate(self, store: Store | None = None, scores: Scores | None = None) -> Evaluation:

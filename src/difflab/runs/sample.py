@@ -1,7 +1,9 @@
 """scripts/sample.py: samples of a finished run, as a picture and as numbers."""
 
+import math
 from collections.abc import Callable
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +16,14 @@ from difflab.evaluation import Store, as_pictures, decoded, generate, measure, p
 from difflab.evaluation.completed import completed
 from difflab.evaluation.film import film
 from difflab.evaluation.processes import rank_and_size
+from difflab.guidance import ClassifierFree
 from difflab.plots.animation import animate, check_animation
 from difflab.runs.finished import Finished, store_of
 from difflab.runs.folder import RunFolder
 from difflab.runs.together import together
 
 IMAGES = 256  # in a grid
+NUMBERS = 8  # class numbers in the name of a file; more of them are a hash
 
 
 class Drawn(NamedTuple):
@@ -31,7 +35,7 @@ class Drawn(NamedTuple):
         array: 8-bit pictures, uint8 [n, H, W, C], or points, float32 [n, 2].
         calls, sampler: network calls a sample, and the sampler's name.
         store: where the samples are kept until then.
-        scale: of guidance; None for none.
+        guidance: None for none.
     """
 
     picture: Callable[[Path], None]
@@ -40,7 +44,7 @@ class Drawn(NamedTuple):
     calls: int
     sampler: str
     store: Store
-    scale: float | None
+    guidance: ClassifierFree | None
 
 
 def main(cfg: DictConfig, folder: RunFolder) -> None:
@@ -56,7 +60,7 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
     drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk, classes, cfg.animation is not None)
     out = Path(cfg.out) if cfg.out is not None else RunFolder(Path(finished.path)).samples
     average = "" if cfg.ema.length is None else f"_ema{cfg.ema.length:g}"
-    name = f"{drawn.sampler}_{drawn.calls}{asked_for(drawn, classes)}_seed{cfg.seed}_n{cfg.n}{average}"
+    name = f"{drawn.sampler}_{drawn.calls}{asked_for(classes, drawn.guidance)}_seed{cfg.seed}_n{cfg.n}{average}"
     drawn.picture(out / f"{name}.png")
     unfinished = out / f".{name}.npz.new"
     with unfinished.open("wb") as file:
@@ -71,10 +75,20 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         print(f"{out / name}.{cfg.animation}")
 
 
-def asked_for(drawn: Drawn, classes: list[int] | None) -> str:
-    """The part of a file's name that says what was asked of its samples."""
-    told = "" if classes is None else "_classes" + "-".join(map(str, classes))
-    return told if drawn.scale is None else f"{told}_guidance{drawn.scale:g}"
+def asked_for(classes: list[int] | None, guidance: ClassifierFree | None) -> str:
+    """The part of a file's name that says what was asked of its samples: of guidance the scale, and what limits it."""
+    name = ""
+    if classes is not None:
+        numbers = "-".join(map(str, classes))
+        short = f"{len(classes)}-{blake2b(numbers.encode(), digest_size=4).hexdigest()}"
+        name += f"_classes{numbers if len(classes) <= NUMBERS else short}"
+    if guidance is not None:
+        name += f"_guidance{guidance.scale:g}"
+        if guidance.sigma_min > 0 or guidance.sigma_max < math.inf:
+            name += f"_sigma{guidance.sigma_min:g}-{guidance.sigma_max:g}"
+        if guidance.rescale > 0:
+            name += f"_rescale{guidance.rescale:g}"
+    return name
 
 
 def draw(finished: Finished, n: int, seed: int, chunk: int, classes: list[int] | None, animated: bool) -> Drawn:
@@ -82,7 +96,7 @@ def draw(finished: Finished, n: int, seed: int, chunk: int, classes: list[int] |
     run = finished.load()
     data, denoise, sampler = run.parts.data, run.parts.denoiser, run.parts.sampler
     store = store_of(run.folder, run.config, run.parts, seed, chunk, classes)
-    asked, guidance = run.parts.asked(seed, classes), run.parts.guidance
+    asked = run.parts.asked(seed, classes)
     measure(sampler, denoise, data)
     samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store, asked=asked)
     images = isinstance(data, ImageData)
@@ -91,5 +105,5 @@ def draw(finished: Finished, n: int, seed: int, chunk: int, classes: list[int] |
     animation = None
     if animated and rank_and_size()[0] == 0:
         animation = partial(animate, film(denoise, sampler, data, n, seed, asked))
-    scale = None if guidance is None else guidance.scale
-    return Drawn(shown, animation, array.numpy(), calls, type(sampler).__name__.lower(), store, scale)
+    name = type(sampler).__name__.lower()
+    return Drawn(shown, animation, array.numpy(), calls, name, store, run.parts.guidance)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difflab.condition import Unconditional
 from difflab.data import ImageData
 from difflab.errors import ConfigError
 from difflab.evaluation.pictures import as_seen
@@ -70,6 +71,11 @@ class LatentCodes:
     def check(self, parts: Parts, config: Mapping[str, Any]) -> None:
         if not isinstance(parts.data, ImageData):
             raise ConfigError("study: latent_codes; it draws and counts pixels; allowed with data of images")
+        if not isinstance(parts.denoiser.conditioning, Unconditional):
+            raise ConfigError(
+                "study: latent_codes; codes of the prior have no class and no image to be told: "
+                "allowed with condition=none"
+            )
         schedule, most = parts.denoiser.schedule, len(parts.data.test)
         for field, value in (("images", self.images), ("pairs", 2 * self.pairs)):
             if value > most:
