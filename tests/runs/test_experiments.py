@@ -128,6 +128,11 @@ SHORT = {
         jobs=2,
     ),
     "ncsn_digits": Short((*SCORED, "sampler.inner=2")),
+    "guidance": Short(
+        (*SILENT, *FEATURES, "sampler.steps=4", "study.scales=[0,1,2]", "study.samples=20", "study.draws=2"),
+        keys("guidance", "best_scale", "frechet_floor", *(f"frechet_{scale}" for scale in (0, 1, 2))),
+        ("guidance.png", "guidance.csv"),
+    ),
 }
 BELOW = {"ncsnv2_digits", "slow_mixing"}  # with what they are about
 WITHOUT_STUDY = {
