@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -86,7 +87,9 @@ def test_the_numbers_are_those_of_the_techniques(digits, cache, largest, capsys)
     assert "1309 training examples" in lines[0]
     assert "64 dimensions" in lines[1]
     schedule = schedule_of(result, digits.shape)
-    assert sampler_of(result, type("", (), {"schedule": schedule})(), digits).calls(schedule) == 5 * levels + 1
+    assert (
+        sampler_of(result, SimpleNamespace(schedule=schedule, network=None), digits).calls(schedule) == 5 * levels + 1
+    )
 
 
 @pytest.mark.parametrize(
