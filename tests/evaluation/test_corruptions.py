@@ -30,7 +30,7 @@ def test_the_distance_grows_with_the_noise(tmp_path):
     data.reference, data.test = Images(data.reference.pixels[order], None), data.test.part(slice(0, None, 5))
     assert len(data.test) == 2000
     space = FeatureSpace(option("features", "efficientnet_lite0"), data, tmp_path)
-    space.prepare()
+    space.prepare(torch.device("cpu"))
     reference = Reference(*moments(space.train.features))
     found = {0: reference.distance(*moments(space.test.features))}
     for std in (8, 16, 32):
