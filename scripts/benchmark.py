@@ -1,7 +1,7 @@
-"""python scripts/benchmark.py [rows=[overhead]] [out=FILE.json]: what difflab costs, measured against bare loops.
+"""python scripts/benchmark.py [rows=[train,sampling]] [out=FILE.json]: what difflab costs, against peers and limits.
 
-Each row: ours, peer, ratio, limit, target, met. Repetitions are interleaved, medians are compared; absolute times
-differ from machine to machine, ratios are what counts.
+Each row: ours, peer, ratio, limit, target, met. Sides take turns and medians are compared; absolute times differ from
+machine to machine, ratios are what counts. Peers: pip install 'difflab[bench]'.
 """
 
 from difflab.runs import run

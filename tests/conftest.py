@@ -1,12 +1,14 @@
 """What all tests share: shapes checked while the mathematics runs, YAMLs as objects, networks that are formulas."""
 
 import math
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import hypothesis
+import matplotlib
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -42,6 +44,9 @@ from difflab.runs.paths import CONFIGS  # noqa: E402
 from difflab.schedules import Marginal, Schedule  # noqa: E402
 
 torch.set_num_threads(1)
+# Processes that tests start compile what they import once for all, and share one list of fonts.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("MPLCONFIGDIR", matplotlib.get_cachedir())
 hypothesis.settings.register_profile("difflab", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("difflab")
 

@@ -67,8 +67,12 @@ NEEDS = {
     **{("condition", o): (*PICTURES, *UNET) for o in ("inpainting", "super_resolution")},
     ("guidance", "classifier_free"): (*PICTURES, "condition=classes"),
     ("loss", "explicit"): ("data=gaussian_mixture", *PICTURES),
-    ("experiment", "*"): (*PICTURES, "study=none"),
-    **{("ablation", o): (*PICTURES, "experiment=ncsnv2_digits") for o in OPTIONS["ablation"] if "objective" not in o},
+    ("experiment", "*"): (*PICTURES, "study=none", "sampler.steps=2"),  # at each of a ladder's many levels
+    **{
+        ("ablation", o): (*PICTURES, "experiment=ncsnv2_digits", "sampler.steps=2")
+        for o in OPTIONS["ablation"]
+        if "objective" not in o
+    },
     ("likelihood", "*"): ("metrics=none", "metrics.likelihood=true", "metrics.images=8"),
     ("likelihood", "ode"): (
         *("metrics=none", "metrics.likelihood=true"),

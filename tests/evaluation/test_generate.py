@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -5,6 +8,9 @@ from difflab.evaluation import Store, generate, measure
 from difflab.prediction import Denoiser
 from difflab.runs.together import together
 from tests.conftest import every, option
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+from members import one_by_one
 
 CHUNK = 4
 FEW = ("sampler.steps=6", "sampler.inner=1", "sampler.rtol=1e-3", "sampler.atol=1e-3")
@@ -49,6 +55,18 @@ def test_sample_i_is_the_same_bits_wherever_it_begins(draw, first):
     assert torch.equal(draw(5, first=first), draw(3 * CHUNK)[first : first + 5])
 
 
+def test_a_network_in_mixed_precision_draws_about_the_same(denoise):
+    """Of 8 bits of mantissa; the sampler stays in float32, so that the difference does not grow with its steps."""
+    ddim = option("sampler", "ddim", "sampler.steps=6")
+    full, again, mixed = (
+        generate(denoise, ddim, (1, 8, 8), 8, 0, CHUNK, precision=precision).samples
+        for precision in ("32-true", "32-true", "bf16-mixed")
+    )
+    assert torch.equal(full, again) and mixed.dtype == torch.float32
+    away = float((mixed - full).abs().max())
+    assert 0 < away < 0.05, away
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 3, 14, 64])
 def test_other_chunks_change_samples_by_rounding_only(denoise, sampler, draw, chunk):
@@ -85,8 +103,9 @@ def test_two_processes_draw_the_bits_of_one(denoise, tmp_path):
     sampler = option("sampler", "ddim", "sampler.steps=6", "sampler.eta=1")
     store = Store(tmp_path, "key")
     generate(denoise, sampler, (1, 8, 8), CHUNK, 0, CHUNK, store=store)
-    for n, first, kept in ((1, 0, None), (3 * CHUNK - 1, 3, store)):
-        alone = generate(denoise, sampler, (1, 8, 8), n, 0, CHUNK, first)
-        found = together(2, generate, denoise, sampler, (1, 8, 8), n, 0, CHUNK, first, kept)
+    cases = ((1, 0, None), (3 * CHUNK - 1, 3, store))
+    calls = [(denoise, sampler, (1, 8, 8), n, 0, CHUNK, first, kept) for n, first, kept in cases]
+    for call, found in zip(calls, together(2, one_by_one, generate, calls), strict=True):
+        alone = generate(*call[:-1])
         assert torch.equal(found.samples, alone.samples) and found.calls == alone.calls == 6
     assert sorted(path.name for path in store.folder.iterdir()) == [store.path(c).name for c in range(4)]

@@ -3,7 +3,9 @@
 import os
 import signal
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 
@@ -15,6 +17,16 @@ def process() -> tuple[int, int, int]:
     total = [None] * dist.get_world_size()
     dist.all_gather_object(total, os.getpid())
     return dist.get_rank(), len(set(total)), os.getpid()
+
+
+def one_by_one(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """What a function returns for each of these arguments."""
+    return [function(*arguments) for arguments in calls]
+
+
+def telling() -> None:
+    """Progress is told, as it is to users."""
+    del os.environ["DIFFLAB_QUIET"]
 
 
 def second_fails() -> None:

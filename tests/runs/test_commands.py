@@ -43,6 +43,14 @@ def test_help_shows_every_option_without_torch(command, tmp_path, without_torch)
         assert f"{group}: {', '.join(sorted(p.stem for p in (CONFIGS / group).glob('*.yaml')))}" in text
 
 
+def test_a_reader_may_have_seen_enough_of_the_help(tmp_path, without_torch):
+    child = shell(["train.py", "--help"], tmp_path, PYTHONPATH=without_torch)
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.close()
+    assert not child.stderr.read()
+    assert child.wait() == 1
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_composed_config_is_shown_without_torch(command, tmp_path, without_torch):
     config = OmegaConf.create(answer([command, "--cfg", "job", "sampler.steps=7"], tmp_path, without_torch))

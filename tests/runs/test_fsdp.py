@@ -1,4 +1,4 @@
-"""trainer=fsdp: two processes, started as users start them, share out a network that one process could train."""
+"""trainer=fsdp: two processes share out a network that one process could train."""
 
 import csv
 import json
@@ -49,9 +49,8 @@ OPTIONS = (
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes that nothing interrupted."""
     folder = tmp_path_factory.mktemp("two")
-    child = shell(["train.py", *OPTIONS, *TWO], folder)
-    _, stderr = child.communicate(timeout=300)
-    assert child.returncode == 0, stderr
+    code, text = script("train", [*OPTIONS, *TWO], folder)
+    assert code == 0, text
     return run_folder(folder)
 
 
@@ -114,9 +113,8 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, run):
     assert child.returncode == -9
     cut = run_folder(tmp_path)
     assert saved(cut)["global_step"] < 16
-    child = shell(["train.py", f"resume={cut}"], tmp_path)
-    _, stderr = child.communicate(timeout=300)
-    assert child.returncode == 0, stderr
+    code, text = train(f"resume={cut}", folder=tmp_path)
+    assert code == 0, text
     assert_same_run(run, cut)
 
 

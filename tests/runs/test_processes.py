@@ -11,7 +11,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import SIGKILL, SIGTERM, SMALL, run_folder, shell, train
+from children import SIGTERM, SMALL, run_folder, shell, start, train
 from ranks import FAULTS, FINE
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
@@ -23,9 +23,8 @@ FIGURES = ("metrics=default", "metrics.draws=1", "metrics.samples=40", "sampler.
 
 def test_two_processes_train_and_score_as_one_does_and_a_sweep_of_them_is_a_sweep(tmp_path):
     """The same images, times and noise, and so the same weights but for the order of additions."""
-    child = shell(["train.py", *SMALL, *TWO, *FIGURES, "-m", "seed=0,1"], tmp_path)
-    _, stderr = child.communicate(timeout=300)
-    assert child.returncode == 0, stderr
+    code, text = train(*TWO, *FIGURES, "-m", "seed=0,1", folder=tmp_path)
+    assert code == 0, text
     assert not (tmp_path / "outputs" / "runs").exists()
     (sweep,) = (tmp_path / "outputs" / "sweeps" / "test").iterdir()
     jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
@@ -87,16 +86,17 @@ def test_a_signal_to_the_first_process_stops_both_with_a_checkpoint_and_its_deat
     saved = step_of(run)
     assert f"after step {saved}, which is saved" in status["reason"]
     assert (status["state"], status["exit"]) == ("preempted", 143)
-    child = shell(["train.py", f"resume={run}", "trainer.max_steps=200000000"], tmp_path)
-    while child.poll() is None and step_of(run) <= saved:
+    again = start("train", [f"resume={run}", "trainer.max_steps=200000000"], tmp_path)
+    while again.is_alive() and step_of(run) <= saved:
         time.sleep(0.05)
-    (second,) = [p for p in psutil.Process(child.pid).children() if p.environ().get("LOCAL_RANK") == "1"]
+    assert again.pid is not None
+    (second,) = [p for p in psutil.Process(again.pid).children() if p.environ().get("LOCAL_RANK") == "1"]
     code, text = train(f"resume={run}", folder=tmp_path)
     assert code == 2
     assert "another process is writing" in text
-    os.kill(child.pid, SIGKILL)
+    again.kill()
     second.wait(30)
-    child.communicate(timeout=30)
+    again.join(30)
     assert step_of(run) > saved
 
 

@@ -49,7 +49,7 @@ def test_a_run_whose_config_lacks_later_sections_goes_on(tmp_path, whole):
     assert train(*OPTIONS, folder=tmp_path, kill=("training", 7, SIGKILL))[0] == -9
     run = run_folder(tmp_path)
     config = OmegaConf.load(run / "config.yaml")
-    for section in ("condition", "augmentation", "guidance", "compile", "init"):
+    for section in ("condition", "augmentation", "guidance", "winograd", "compile", "init"):
         del config[section]
     OmegaConf.save(config, run / "config.yaml")
     code, text = train(f"resume={run}", folder=tmp_path)

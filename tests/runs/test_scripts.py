@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import shutil
 import sys
 import time
@@ -21,8 +22,8 @@ from difflab.process import Posterior
 from difflab.samplers import DDIM, Uniform
 
 sys.path.insert(0, str(Path(__file__).parent))
-from children import SIGKILL, SIGTERM, read, run_folder, script, shell
-from members import interrupted_at, scored_into
+from children import SIGKILL, SIGTERM, read, run_folder, script, start
+from members import interrupted_at, scored_into, telling
 
 pytestmark = pytest.mark.slow  # whole runs in processes of their own
 
@@ -299,9 +300,8 @@ def test_two_processes_evaluate_as_one(run, folder):
     count = len(records(run))
     quick = ("metrics.images=37", "metrics.draws=2", "metrics.samples=45", "generation.chunk=16", "sampler.steps=3")
     for devices in (1, 2):
-        child = shell(["scripts/evaluate.py", f"run={run}", f"devices={devices}", *quick], folder)
-        _, stderr = child.communicate(timeout=240)
-        assert child.returncode == 0, stderr
+        code, text = script("evaluate", [f"run={run}", f"devices={devices}", *quick], folder)
+        assert code == 0, text
     one, two = records(run)[count:]
     assert one.keys() == two.keys()
     for name in one:
@@ -316,22 +316,22 @@ def test_an_ended_generation_goes_on_where_it_was(run, folder, tmp_path, signum,
     """The same bits as without the interruption, with another number of processes, and no process stays behind."""
     arguments = ("n=306", "seed=7", "sampler.steps=30")
     expected = sample(run, folder, *arguments)
-    command = ["scripts/sample.py", f"run={run}", f"out={tmp_path}", "chunk=16", *arguments]
-    child = shell([*command, f"devices={devices}"], folder)
+    command = [f"run={run}", f"out={tmp_path}", "chunk=16", *arguments]
+    child = start("sample", [*command, f"devices={devices}"], folder)
     chunks = partial(run.glob, "samples/unfinished-*/*.safetensors")
-    while child.poll() is None and len(list(chunks())) < 3:
+    while child.is_alive() and len(list(chunks())) < 3:
         time.sleep(0.02)
+    assert child.pid is not None
     others = psutil.Process(child.pid).children(recursive=True)
-    child.send_signal(signum)
-    _, stderr = child.communicate(timeout=60)
-    assert child.returncode in (-SIGKILL, 143), stderr
+    os.kill(child.pid, signum)
+    child.join(60)
+    assert child.exitcode in (-SIGKILL, 143), read(folder / "errors.txt")
     assert not psutil.wait_procs(others, timeout=30)[1]
     there = len(list(chunks()))
     assert 3 <= there < 20
-    child = shell(command, folder)
-    _, stderr = child.communicate(timeout=240)
-    assert child.returncode == 0, stderr
-    assert f"going on with {there} of 20 chunks" in stderr
+    code, text = script("sample", command, folder, prepare=telling)
+    assert code == 0, text
+    assert f"going on with {there} of 20 chunks" in text
     (file,) = tmp_path.glob("*.npz")
     assert np.array_equal(np.load(file)["arr_0"], expected)
     assert not list((run / "samples").glob("unfinished-*"))

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ class Drawing:
         chunk: samples the network sees at once.
         store: where chunks are kept until all are there; None for nowhere.
         asked: of each sample; None for nothing.
+        precision: of the network; see `generate`.
     """
 
     sampler: Sampler
@@ -40,11 +42,13 @@ class Drawing:
     chunk: int
     store: Store | None = None
     asked: Asked | None = None
+    precision: str = "32-true"
 
     def draw(self, denoise: Denoiser, data: Indexed, n: int) -> Generation:
         """Samples number 0 .. n - 1."""
         measure(self.sampler, denoise, data)
-        return generate(denoise, self.sampler, data.shape, n, self.seed, self.chunk, store=self.store, asked=self.asked)
+        more: dict[str, Any] = {"store": self.store, "asked": self.asked, "precision": self.precision}
+        return generate(denoise, self.sampler, data.shape, n, self.seed, self.chunk, **more)
 
 
 @dataclass(frozen=True)

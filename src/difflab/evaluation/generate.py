@@ -17,6 +17,8 @@ from difflab.progress import Progress
 from difflab.randomness import SampleNoise
 from difflab.samplers import Sampler, State
 
+PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
 
 class Generation(NamedTuple):
     """Samples, [n, *shape], float32 on the CPU, in the model's range, and the network calls that a sample took.
@@ -39,6 +41,7 @@ def generate(
     first: int = 0,
     store: Store | None = None,
     asked: Asked | None = None,
+    precision: str = "32-true",
 ) -> Generation:
     """Samples number `first` .. `first + n - 1` of the seed.
 
@@ -51,6 +54,7 @@ def generate(
         shape: of one sample.
         chunk: samples in one batch; another value changes the samples by rounding errors.
         asked: what is asked of each sample; None for nothing.
+        precision: of the network, one of PRECISIONS: mixed ones call it under autocast, the sampler stays in float32.
         store: what an earlier call has finished is taken from here, what this one finishes is kept; whoever has used
             the samples clears it. Its key must say all that determines the samples.
     """
@@ -78,7 +82,9 @@ def generate(
             indices = range(c * chunk, (c + 1) * chunk)
             noise = SampleNoise(seed, indices, shape, denoise.device)
             seen = denoise if asked is None else asked(denoise, indices)
-            whole[rows[c]] = sampler.sample(seen, denoise.schedule, noise, watch)
+            dtype = PRECISIONS[precision]
+            with torch.autocast(denoise.device.type, dtype, enabled=dtype != torch.float32):
+                whole[rows[c]] = sampler.sample(seen, denoise.schedule, noise, watch)
             calls[rows[c]] = heard[0] + (seen.calls_beside if isinstance(seen, View) else 0)
             finished += 1
             if store is not None and whole[rows[c]].isfinite().all():

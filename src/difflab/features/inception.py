@@ -35,14 +35,16 @@ class Inception(Pretrained):
         self.published = sha256 is not None and sha256.startswith(PUBLISHED)
 
     def load(self) -> nn.Module:
-        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+        from difflab.features.inception_network import Network
 
         path = obtain(self.weights, FILE, URL_INCEPTION_V3, self.sha256)
         plain = BytesIO()  # torch-fidelity unpickles whatever it is given: it is given what was read without unpickling
         torch.save(read(path), plain)
         plain.seek(0)
         try:
-            return FeatureExtractorInceptionV3(self.name, ["2048", "logits_unbiased"], plain)
+            return Network(self.name, ["2048", "logits_unbiased"], plain)
         except RuntimeError as error:
             raise ConfigError(
                 f"features.weights: {path} does not fit torch-fidelity's Inception: {brief(error)}"

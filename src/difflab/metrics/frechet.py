@@ -13,6 +13,7 @@ from difflab.errors import ConfigError
 from difflab.metrics.checks import check
 
 BATCH = 8192  # features that are in float64 at a time
+BLOCK = 256  # columns of a triangle that are multiplied at a time
 
 
 def frechet_distance(
@@ -25,25 +26,39 @@ def frechet_distance(
 class Reference:
     """The Gaussian that many distances are taken to: the root of its covariance is computed once.
 
-    The trace of the root of A B equals that of the symmetric B^(1/2) A B^(1/2), so that one symmetric
-    eigen-decomposition for the reference and the eigenvalues of one symmetric matrix for each distance suffice,
-    in float64; covariances need not have full rank.
+    With any root B = L L' the eigenvalues of A B are those of the symmetric L' A L, whose roots add up to the trace of
+    (A B)^(1/2): one factorisation for the reference and the eigenvalues of one symmetric matrix for each distance
+    suffice, in float64. The root is Cholesky's, a tenth of the time of an eigen-decomposition; where the covariance
+    has not full rank, and there is none, the symmetric one.
     """
 
     def __init__(self, mean: Float[Tensor, " d"], cov: Float[Tensor, "d d"]) -> None:
         self.mean, self.cov = mean.double(), cov.double()
-        with one_thread():
-            values, vectors = torch.linalg.eigh(self.cov)
-        self.root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        self.root, failed = torch.linalg.cholesky_ex(self.cov)
+        self.triangular = not failed
+        if failed:
+            with one_thread():
+                values, vectors = torch.linalg.eigh(self.cov)
+            self.root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
     def distance(self, mean: Float[Tensor, " d"], cov: Float[Tensor, "d d"]) -> float:
         """The Frechet distance of another Gaussian to this one."""
         cov = cov.double()
-        product = self.root @ cov @ self.root
-        with one_thread():
+        product = between_triangles(self.root, cov) if self.triangular else self.root.T @ cov @ self.root
+        with one_thread():  # which asks for the lower half alone
             cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
         shift = (mean.double() - self.mean).square().sum()
         return float(shift + cov.trace() + self.cov.trace() - 2 * cross)
+
+
+def between_triangles(lower: Float[Tensor, "d d"], cov: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """The lower half of L' A L, without the half of L that is zero: a third of the work of two products."""
+    blocks = [slice(i, i + BLOCK) for i in range(0, len(cov), BLOCK)]
+    right = torch.cat([cov[:, b.start :] @ lower[b.start :, b] for b in blocks], dim=1)
+    product = torch.zeros_like(cov)
+    for b in blocks:
+        product[b, : b.stop] = lower[b.start :, b].T @ right[b.start :, : b.stop]
+    return product
 
 
 @contextmanager

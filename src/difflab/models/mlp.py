@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from difflab.condition import Condition
 from difflab.models.class_embedding import ClassEmbedding
+from difflab.models.dropout import Dropout
 from difflab.models.time_embedding import TimeEmbedding
 
 
@@ -19,7 +20,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm, self.inner = nn.LayerNorm(width), nn.Linear(width, width)
         self.time, self.outer = nn.Linear(width, width), nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 

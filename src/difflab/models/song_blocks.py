@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difflab.models.dropout import Dropout
+
 SHRINK = math.sqrt(0.5)  # the sum of two branches of equal size keeps their size
 NEARLY_ZERO = 1e-5  # of layers that end a branch
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
@@ -93,7 +95,7 @@ class Residual(nn.Module):
         self.norm0, self.conv0 = norm(c_in), drawn(nn.Conv2d(c_in, c_out, 3, padding=1))
         self.told = drawn(nn.Linear(c_embedding, c_out))
         self.norm1, self.conv1 = norm(c_out), drawn(nn.Conv2d(c_out, c_out, 3, padding=1), NEARLY_ZERO)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         projected = resample is not None or c_in != c_out
         self.skip = drawn(nn.Conv2d(c_in, c_out, 1)) if projected else nn.Identity()
         self.attention = Attention(c_out) if attention else nn.Identity()

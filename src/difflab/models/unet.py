@@ -134,12 +134,12 @@ class UNet(nn.Module):
         h = self.conv_in(self.beside(x, told).contiguous(memory_format=torch.channels_last))
         skips = [h]
         for layer in self.down:
-            h = self.run(layer, h, time)
+            h = self.run(layer, time, h)
             skips.append(h)
         for layer in self.middle:
-            h = self.run(layer, h, time)
+            h = self.run(layer, time, h)
         for layer in self.up:
-            h = self.run(layer, torch.cat([h, skips.pop()], dim=1) if isinstance(layer, Stage) else h, time)
+            h = self.run(layer, time, h, skips.pop()) if isinstance(layer, Stage) else self.run(layer, time, h)
         return self.conv_out(functional.silu(self.norm_out(h)))
 
     def embedded(self, c_noise: Tensor, told: Condition) -> Tensor:
@@ -161,8 +161,12 @@ class UNet(nn.Module):
             parts.append(torch.zeros_like(x) if told.x0 is None else told.x0.to(x))
         return torch.cat(parts, dim=1) if len(parts) > 1 else x
 
-    def run(self, layer: nn.Module, h: Tensor, time: Tensor) -> Tensor:
-        """A layer; of its insides nothing is kept for the backward pass with `checkpointing`."""
+    def run(self, layer: nn.Module, time: Tensor, *parts: Tensor) -> Tensor:
+        """A layer on these features side by side; with `checkpointing` nothing else is kept for the backward pass."""
+
+        def whole(time: Tensor, *parts: Tensor) -> Tensor:
+            return layer(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], time)
+
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(layer, h, time, use_reentrant=False)
-        return layer(h, time)
+            return checkpoint(whole, time, *parts, use_reentrant=False)
+        return whole(time, *parts)

@@ -12,6 +12,7 @@ from difflab.errors import ConfigError
 from difflab.evaluation import Asked, Drawing, Guidance, Likelihood, Metrics, Store
 from difflab.features import Extractor
 from difflab.guidance import ClassifierFree
+from difflab.models.winograd import winograd
 from difflab.prediction import Denoiser
 from difflab.process import Variance
 from difflab.runs.build import build, wants
@@ -47,8 +48,10 @@ class Parts:
 
     def drawing(self, config: Mapping[str, Any], store: Store | None = None) -> Drawing:
         """How samples are drawn, by `generation` of a config."""
-        seed, chunk = config["generation"]["seed"], config["generation"]["chunk"]
-        return Drawing(self.sampler, seed, chunk, store, self.asked(seed))
+        generation = config["generation"]
+        precision = generation.get("precision", "32-true")  # which runs of earlier versions do not say
+        asked = self.asked(generation["seed"])
+        return Drawing(self.sampler, generation["seed"], generation["chunk"], store, asked, precision)
 
 
 def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:
@@ -82,7 +85,10 @@ def denoiser_of(config: Mapping[str, Any], data: Indexed, outputs: int = 1) -> D
     conditioning = conditioning_of(config, data)
     offers |= told(config, data, conditioning)
     torch.manual_seed(config["seed"])  # the first weights are a function of the seed, whatever was drawn before
-    return Denoiser(build(config["model"], "model", more, **offers), schedule, parameterisation, conditioning)
+    network = build(config["model"], "model", more, **offers)
+    if config.get("winograd"):  # which runs of earlier versions do not say
+        network = winograd(network)
+    return Denoiser(network, schedule, parameterisation, conditioning)
 
 
 def conditioning_of(config: Mapping[str, Any], data: Indexed) -> Conditioning:

@@ -89,7 +89,8 @@ def compute(finished: Finished, scores: Scores | None) -> Found:
     if protocol.likelihood and scores is None:
         with torch.inference_mode():
             scores = protocol.score(denoise, data, parts.likelihood, generation["seed"])
-    store = store_of(run.folder, run.config, parts, generation["seed"], generation["chunk"])
+    precision = generation.get("precision", "32-true")
+    store = store_of(run.folder, run.config, parts, generation["seed"], generation["chunk"], precision=precision)
     evaluation = protocol.evaluate(denoise, data, parts.likelihood, parts.drawing(run.config, store), space, scores)
     evaluation.figures["seconds/evaluate"] = time.monotonic() - begun
     return Found(evaluation, scores, run.step, store)

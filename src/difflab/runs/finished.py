@@ -73,14 +73,22 @@ def store_of(
     seed: int,
     chunk: int,
     classes: Sequence[int] | None = None,
+    precision: str = "32-true",
 ) -> Store:
     """Where finished chunks of a run's samples are kept until all are there: in its samples/.
 
     Args:
         parts: of the run, with the weights that are sampled from.
         classes: that are asked for.
+        precision: of the network.
     """
     settings = {key: config.get(key) for key in DRAWN_BY} | {"classes": classes}
-    numbers = {"seed": seed, "chunk": chunk, "shape": parts.data.shape, "device": parts.denoiser.device.type}
+    numbers = {
+        "seed": seed,
+        "chunk": chunk,
+        "precision": precision,
+        "shape": parts.data.shape,
+        "device": parts.denoiser.device.type,
+    }
     key = identity(parts.denoiser.state_dict(), settings | numbers | {"images": parts.data.fingerprint()})
     return Store(folder.samples, key)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from socket import gethostname
@@ -170,6 +171,7 @@ def code() -> dict[str, str | None]:
     }
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -27,6 +27,7 @@ from difflab.runs.paths import CONFIGS
 from difflab.runs.processes import follow, has_parent, is_child, job_stamp, speaks
 from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
+from difflab.runs.store import share_store
 from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file, told_to_end
 from difflab.runs.validate import validate
 
@@ -100,6 +101,7 @@ class Frame:
         """In a worker: before it can run a job, Hydra asks for names of folders."""
         vars(self).update(state)
         register_resolvers()
+        share_store()
 
     @property
     def code(self) -> int:
@@ -213,6 +215,8 @@ def run(
         rewrite: what the command makes of its own command line before anything else does.
     """
     register_resolvers()
+    share_store()
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch asks for large pages: fewer faults, less lost between
     logging.raiseExceptions = False  # where run.log finds no room, that is not what the user is to read
     frame = Frame(config, task, owns_folder)
 
@@ -250,6 +254,11 @@ def run(
         if frame.sweep is not None:
             frame.sweep.end()
         sys.exit(code)
+    except BrokenPipeError:
+        if frame.entered:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads, such as `head`, has seen enough
+        sys.exit(1)
     except Exception as error:
         reason = str(error) if isinstance(error, ConfigError) else explained(error, config)
         if frame.entered or reason is None or full_errors:

@@ -93,7 +93,8 @@ class Run:
         refuse_equations(chosen, parts.denoiser)
         measure(chosen, parts.denoiser, parts.data)
         asked = parts.asked(seed, classes, self._guidance(guidance))
-        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"], asked=asked).samples
+        more: dict[str, Any] = {"asked": asked, "precision": generation.get("precision", "32-true")}
+        return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"], **more).samples
 
     def _guidance(self, guidance: float | Guidance | None) -> Guidance | None:
         """A guidance, or that of a scale."""

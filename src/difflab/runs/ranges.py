@@ -60,6 +60,8 @@ NULLABLE = {
     "model.heads",
 }
 
+DRAWN_IN = Range("32-true, bf16-mixed, 16-mixed", lambda v: v in ("32-true", "bf16-mixed", "16-mixed"))
+
 RANGES: dict[str, Range] = {
     "name": Range("names of a folder: text without / and \\, at most 200 bytes, no dot in front", folder_name),
     "tags": TEXTS,
@@ -82,6 +84,8 @@ RANGES: dict[str, Range] = {
         lambda v: isinstance(v, list) and len(v) > 0 and all(whole(number) and number >= 0 for number in v),
     ),
     "generation.chunk": COUNT,
+    "generation.precision": DRAWN_IN,
+    "precision": DRAWN_IN,
     "checkpoints.every": COUNT,
     "checkpoints.keep": COUNT,
     "watchdog.loss_bound": FINITE,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
@@ -57,9 +57,11 @@ def main(cfg: DictConfig, folder: RunFolder) -> None:
         check_animation(f".{cfg.animation}")
     finished = Finished.of(cfg, list(HydraConfig.get().overrides.task))
     classes = None if cfg.classes is None else list(cfg.classes)
-    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk, classes, cfg.animation is not None)
+    animated = cfg.animation is not None
+    drawn = together(cfg.devices, draw, finished, cfg.n, cfg.seed, cfg.chunk, cfg.precision, classes, animated)
     out = Path(cfg.out) if cfg.out is not None else RunFolder(Path(finished.path)).samples
     average = "" if cfg.ema.length is None else f"_ema{cfg.ema.length:g}"
+    average += "" if cfg.precision == "32-true" else f"_{cfg.precision}"
     name = f"{drawn.sampler}_{drawn.calls}{asked_for(classes, drawn.guidance)}_seed{cfg.seed}_n{cfg.n}{average}"
     drawn.picture(out / f"{name}.png")
     unfinished = out / f".{name}.npz.new"
@@ -91,14 +93,17 @@ def asked_for(classes: list[int] | None, guidance: ClassifierFree | None) -> str
     return name
 
 
-def draw(finished: Finished, n: int, seed: int, chunk: int, classes: list[int] | None, animated: bool) -> Drawn:
+def draw(
+    finished: Finished, n: int, seed: int, chunk: int, precision: str, classes: list[int] | None, animated: bool
+) -> Drawn:
     """The samples, on every process that shares in them."""
     run = finished.load()
     data, denoise, sampler = run.parts.data, run.parts.denoiser, run.parts.sampler
-    store = store_of(run.folder, run.config, run.parts, seed, chunk, classes)
+    store = store_of(run.folder, run.config, run.parts, seed, chunk, classes, precision)
     asked = run.parts.asked(seed, classes)
     measure(sampler, denoise, data)
-    samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, store=store, asked=asked)
+    more: dict[str, Any] = {"store": store, "asked": asked, "precision": precision}
+    samples, calls = generate(denoise, sampler, data.shape, n, seed, chunk, **more)
     images = isinstance(data, ImageData)
     array = as_pictures(samples, data).permute(0, 2, 3, 1) if images else decoded(samples, data)
     shown = completed(samples[:IMAGES], data, asked) or picture(samples[:IMAGES] if images else samples, data)

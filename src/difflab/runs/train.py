@@ -203,7 +203,10 @@ def finish(
     module.to(trainer.strategy.root_device)
     generation = config["generation"]
     with ema.averaged(module):
-        store = store_of(folder, config, parts, generation["seed"], generation["chunk"]) if space is not None else None
+        store = None
+        if space is not None:
+            precision = generation.get("precision", "32-true")
+            store = store_of(folder, config, parts, generation["seed"], generation["chunk"], precision=precision)
         drawing = parts.drawing(config, store)
         try:
             evaluation = parts.protocol.evaluate(parts.denoiser, parts.data, parts.likelihood, drawing, space)

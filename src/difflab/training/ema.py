@@ -38,6 +38,7 @@ class EMA(Callback):
         self.rules, self.snapshots = dict(rules), snapshots
         self.first, *self.others = self.rules
         self.averages: dict[str, dict[str, Tensor]] = {}
+        self.pairs: list[tuple[Rule, list[Tensor], list[Tensor]]] = []  # rule, average, weights: found once
         self.updates = 0
         self.swapped = False
         self.validating = ExitStack()
@@ -62,6 +63,8 @@ class EMA(Callback):
             self.averages[key] = fresh
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        weights = [local(w) for w in self.trained(pl_module).values()]
+        self.pairs = [(r, [local(w) for w in self.averages[key].values()], weights) for key, r in self.rules.items()]
         if self.snapshots is not None and trainer.is_global_zero:
             self.snapshots.clear()
             bytes_each = sum(w.numel() * w.element_size() for one in self.averages.values() for w in one.values())
@@ -72,9 +75,7 @@ class EMA(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if trainer.global_step > self.updates:
-            weights = [local(w) for w in self.trained(pl_module).values()]
-            for key, rule in self.rules.items():
-                average = [local(w) for w in self.averages[key].values()]
+            for rule, average, weights in self.pairs:
                 torch._foreach_lerp_(average, weights, 1 - rule.decay(self.updates))
             self.updates += 1
             if self.snapshots is not None and self.updates % self.snapshots.every == 0:

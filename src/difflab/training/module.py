@@ -1,7 +1,8 @@
 """The LightningModule: a denoiser, a loss, and the rule that draws times and noise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -20,7 +21,6 @@ from difflab.randomness import normal, stream, torch_seed
 from difflab.schedules import Schedule
 from difflab.times import Drawn, Observer, Stratified, Times, spread
 from difflab.training.optim import Optim
-from difflab.training.quarters import by_quarter
 from difflab.training.sharding import Shards
 from difflab.training.watchdog import BadStep, Found, Seen, Watchdog
 
@@ -56,10 +56,17 @@ class Diffusion(LightningModule):
         super().__init__()
         self.denoiser, self.loss, self.times = denoiser, loss, times
         self.optim, self.scaling, self.seed = optim, scaling, seed
+        self.observer = times if isinstance(times, Observer) else None
         self.augmentation = augmentation
         self.watchdog = Watchdog(bound=None, skip=0) if watchdog is None else watchdog
         self.last_checkpoint = "none yet"
         self.shards: Shards | None = None  # of a network that several processes share out
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning notes each hook, some fifty a step: no weight, nor a module
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def noised(
         self, batch: Batch, purpose: str, times: Callable[[Tensor, Schedule], Drawn]
@@ -101,19 +108,19 @@ class Diffusion(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         denoise, noised, drawn = self.noised(batch, "train", self.times)
-        if any(m.p > 0 for m in self.dropouts()):
+        if self.drops_out:
             torch.manual_seed(torch_seed(self.seed, "dropout", batch.step, self.global_rank))
             self.streams += [f"dropout/{batch.step}/{rank}" for rank in range(self.trainer.world_size)]
         losses = self.loss(denoise, noised, self.denoiser.schedule)
-        if isinstance(self.times, Observer):
+        if self.observer is not None:
             everywhere = self.all_gather(losses.detach())
             assert isinstance(everywhere, Tensor)
-            self.times.observe(drawn.t, everywhere.flatten().cpu(), self.denoiser.schedule)
+            self.observer.observe(drawn.t, everywhere.flatten().cpu(), self.denoiser.schedule)
         weighted = losses * drawn.weight[batch.first :][: len(losses)].to(losses)
         loss = weighted.mean()
         self.newest_loss = loss.detach()
-        quarters = by_quarter(losses.detach(), noised.t)
-        seen = Seen(batch.step, self.newest_loss, weighted.detach(), quarters, drawn.t, self.streams)
+        examples = losses.detach(), noised.t
+        seen = Seen(batch.step, self.newest_loss, weighted.detach(), examples, drawn.t, self.streams)
         self.watchdog.batches.append(seen)
         return loss
 
@@ -137,13 +144,15 @@ class Diffusion(LightningModule):
                 raise self.bad_step(found)
             for p in trained:
                 p.grad = None
-        elif gradient_clip_val and gradient_clip_algorithm == "norm":
+        elif gradient_clip_val and gradient_clip_algorithm != "value":  # None means the norm, to Lightning too
             nn.utils.clip_grads_with_norm_(trained, gradient_clip_val, norm)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def dropouts(self) -> Iterator[nn.Dropout]:
-        return (m for m in self.modules() if isinstance(m, nn.Dropout))
+    @cached_property
+    def drops_out(self) -> bool:
+        """Whether any layer draws."""
+        return any(m.p > 0 for m in self.modules() if isinstance(m, nn.Dropout))
 
     def check(self) -> None:
         """Look at the steps that nobody has looked at; on every process at the same step, with the same verdict.
@@ -187,5 +196,7 @@ class Diffusion(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [p for p in self.parameters() if p.requires_grad]
-        full = self.trainer.precision == "32-true"  # Lightning clips no gradients of fused steps in mixed precision
-        return self.optim.build(trained, self.trainer.max_steps, fused=full)
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # which a fused step would undo
+        by_value = self.trainer.gradient_clip_algorithm == "value"  # Lightning's own, which refuses it when mixed
+        fused = not scaled and (self.trainer.precision == "32-true" or not by_value)
+        return self.optim.build(trained, self.trainer.max_steps, fused=fused)

@@ -7,15 +7,16 @@ from torch import Tensor
 QUARTERS = 4
 
 
-def by_quarter(losses: Float[Tensor, " batch"], t: Float[Tensor, " batch"]) -> Float[Tensor, "8"]:
+def by_quarter(losses: Float[Tensor, "*steps batch"], t: Float[Tensor, "*steps batch"]) -> Float[Tensor, "*steps 8"]:
     """Sums of losses with t in (0, 1/4], (1/4, 1/2], (1/2, 3/4], (3/4, 1], and how many they are; on their device.
 
     Args:
         losses: of examples, without the weights that make up for how their times were drawn.
     """
     quarter = (QUARTERS * t).ceil().clamp(1, QUARTERS).long() - 1  # t = 0, of a ladder, counts with the first
-    both = torch.stack([losses.double(), torch.ones_like(losses, dtype=torch.float64)])
-    return torch.zeros(2, QUARTERS, dtype=torch.float64, device=losses.device).index_add_(1, quarter, both).flatten()
+    sums = torch.zeros(*losses.shape[:-1], 2 * QUARTERS, dtype=torch.float64, device=losses.device)
+    sums.scatter_add_(-1, quarter, losses.double())
+    return sums.scatter_add_(-1, quarter + QUARTERS, torch.ones_like(losses, dtype=torch.float64))
 
 
 def quarter_means(sums: list[float]) -> dict[str, float]:

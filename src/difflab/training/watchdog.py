@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from difflab.training.quarters import QUARTERS
+from difflab.training.quarters import QUARTERS, by_quarter
 from difflab.training.sharding import local
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class Seen(NamedTuple):
         number: of the global batch since the start of training.
         loss: mean of this share.
         losses: of its examples, with their weights.
-        quarters: their sums without weights, and numbers, by quarter of time.
+        examples: losses without weights, and times, of these examples.
         times: of the examples of the whole global batch.
         streams: the random streams that were opened for it.
     """
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
     number: int
     loss: Tensor
     losses: Tensor
-    quarters: Tensor
+    examples: tuple[Tensor, Tensor]
     times: Tensor
     streams: list[str]
 
@@ -98,7 +98,8 @@ class Watchdog(Callback):
         self.batches: list[Seen] = []  # of the step in progress
         self.unseen: list[Step] = []
         self.last: list[Seen] = []  # those of the newest step
-        self.recent: list[Tensor] = []  # loss, norm and losses by quarter of the steps that no row tells of
+        self.told: list[Step] = []  # that no row tells of, and whose quarters nobody has counted
+        self.recent: list[Tensor] = []  # loss, norm and losses by quarter of those before them
         self.newest: dict[str, float] = {}
 
     def note(self, number: int, norm: Tensor, trainer: Trainer) -> Found | None:
@@ -109,9 +110,17 @@ class Watchdog(Callback):
         self.unseen.append(Step(number, loss, norm, self.last))
         found = self.look(trainer) if self.at_once else None
         if found is None:
-            quarters = [seen.quarters for seen in self.last]
-            self.recent.append(torch.cat([torch.stack([loss.double(), norm.double()]), sum(quarters[1:], quarters[0])]))
+            self.told.append(self.unseen[-1] if self.unseen else Step(number, loss, norm, self.last))
         return found
+
+    def count(self) -> list[Tensor]:
+        """The rows of all steps that no row of the log tells of: counted together, so that no step waits for it."""
+        told, self.told = self.told, []
+        if told:
+            losses, t = (torch.stack([torch.cat(x) for x in xs]) for xs in zip(*map(examples, told), strict=True))
+            both = torch.stack([torch.stack([step.loss, step.norm.to(step.loss)]) for step in told]).double()
+            self.recent += torch.cat([both, by_quarter(losses, t)], dim=1)
+        return self.recent
 
     def leave_out(self, found: Found, trainer: Trainer) -> bool:
         """Whether this step may be left out; it is counted then, and told."""
@@ -160,9 +169,10 @@ class Watchdog(Callback):
     def means(self) -> Tensor:
         """Mean loss and gradient norm of the steps since the last call, without those left out: nan where there are
         none; then sums and numbers of their losses by quarter of time. [10], on the device."""
-        if not self.recent:
+        recent, self.recent = self.count(), []
+        if not recent:
             return torch.tensor([torch.nan] * 2 + [0.0] * 2 * QUARTERS, dtype=torch.float64)
-        rows, self.recent = torch.stack(self.recent), []
+        rows = torch.stack(recent)
         norms = torch.where(rows[:, 1].isfinite(), rows[:, 1], torch.nan)  # a scaler's, see above
         return torch.cat([rows[:, 0].mean()[None], norms.nanmean()[None], rows[:, 2:].sum(0)])
 
@@ -171,7 +181,8 @@ class Watchdog(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """By all processes at once: the one that writes needs the losses of the others, which are not its own."""
-        recent = gathered(self.trainer, torch.stack(self.recent)).cpu() if self.recent else None
+        rows = self.count()
+        recent = gathered(self.trainer, torch.stack(rows)).cpu() if rows else None
         return {"skipped": self.skipped, "recent": recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -180,6 +191,11 @@ class Watchdog(Callback):
             alike = len(recent) == self.trainer.world_size
             mine = recent[self.trainer.global_rank] if alike else recent.mean(0)
             self.recent = list(mine.to(self.trainer.strategy.root_device))
+
+
+def examples(step: Step) -> tuple[list[Tensor], list[Tensor]]:
+    """Losses and times of a step's examples, by batch."""
+    return [seen.examples[0] for seen in step.batches], [seen.examples[1] for seen in step.batches]
 
 
 def described(seen: Seen) -> dict[str, Any]:

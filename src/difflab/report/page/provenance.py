@@ -17,6 +17,7 @@ GROUPS = ("data", "sampler", "grid", "guidance", "likelihood", "variance", "deco
 FIELDS = (
     "generation.seed",
     "generation.chunk",
+    "generation.precision",
     "trainer.max_steps",
     "data.batch_size",
     "optim.lr",

@@ -1,27 +1,18 @@
 """Network calls of the stratified estimate against the exact bound, at the same Monte-Carlo error."""
 
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from difflab.data import ImageData
-from difflab.evaluation import Examples, Likelihood, Scorer
-from difflab.evaluation.likelihood import held_out_and_test
 from difflab.likelihood import Exact, Stratified
 from difflab.runs.benchmarks.row import Row
-from difflab.runs.load import Run, load_run
-from difflab.runs.paths import CONFIGS
+from difflab.runs.benchmarks.trained import Trained, trained
 
 GOAL = 0.01  # bits/dim, given the test images
-SEEDS = 20
-EXACT_SEEDS = 2
+SEEDS = 10
+GUESSED, GUESSING = 24, 2  # calls an image and seeds that tell about how many calls are needed
+TWICE = 90  # test images whose exact sums are drawn a second time
 SHARE = 1 / 20
 
 
@@ -39,64 +30,49 @@ class Spread(NamedTuple):
         return max(self.std, self.reported)
 
 
-@contextmanager
-def default_run(path: str | None) -> Iterator[Run]:
-    """The run in a folder; without one the default run, trained for it and thrown away."""
-    if path is not None:
-        yield load_run(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "train.py", "metrics=none", f"outputs={folder}", "name=default"]
-        subprocess.run(command, cwd=CONFIGS.parent, check=True)
-        (trained,) = (Path(folder) / "runs" / "default").iterdir()
-        yield load_run(trained)
-
-
-def over_seeds(scorers: Sequence[Scorer], held_out: Examples, test: Examples) -> Spread:
-    """Each scorer, of another seed, scores the same images."""
+def over_seeds(run: Trained, estimate: Stratified, seeds: int) -> Spread:
+    """All test images, scored with as many seeds."""
     found = []
-    for scorer in scorers:
-        plan = scorer.plan(held_out)
-        sums = scorer.score(test, "test", plan)
-        calls = scorer.estimate.calls(scorer.T) + plan.calls / len(test.x0)
-        found.append((sums.mean(), sums.noise, calls))
+    for seed in range(seeds):
+        sums, pilot = run.scored(estimate, seed)
+        found.append((sums.mean(), sums.noise, estimate.steps + pilot / len(sums.prior)))
     means, noise, calls = torch.tensor(found, dtype=torch.float64).unbind(1)
     return Spread(float(means.mean()), float(means.std()), float(noise.mean().sqrt()), float(calls.mean()))
 
 
-@torch.inference_mode()
-def likelihood(settings: dict[str, Any]) -> Row:
+def exact(run: Trained) -> tuple[float, float]:
+    """The mean of all test images' exact sums, and its Monte-Carlo error: by how much the sums of a few of them change
+    with other noise tells the variance of each."""
+    (whole, _), (again, _) = run.scored(Exact(), 0), run.scored(Exact(), 1, TWICE)
+    change = (whole.totals[0, : len(again.prior)] - again.totals[0]).mean(1)
+    return whole.mean(), float((change.square().mean() / 2 / len(whole.prior)).sqrt())
+
+
+def likelihood(settings: dict[str, Any]) -> list[Row]:
     """The least even number of calls an image for an error of at most GOAL, and those of the pilot."""
-    with default_run(settings["run"]) as run:
-        denoise, data, chosen = run.parts.denoiser, run.parts.data, run.parts.likelihood
-        assert isinstance(chosen, Likelihood) and isinstance(data, ImageData)
-        estimate = chosen.estimate if isinstance(chosen.estimate, Stratified) else Stratified(24, 16, 0.1)
-        first = next(iter(chosen.bounds(denoise.schedule, data.levels).values()))
-        held_out, test = held_out_and_test(denoise, data, None)
+    run = trained(settings["run"])
+    T, like = run.bound.T, run.stratified
 
-        def measured(estimate: Exact | Stratified, seeds: int) -> Spread:
-            return over_seeds(
-                [Scorer(denoise, estimate, [first], s, chosen.batch) for s in range(seeds)], held_out, test
-            )
+    @cache
+    def stratified(steps: int, seeds: int) -> Spread:
+        return over_seeds(run, Stratified(steps, like.points, like.uniform_share), seeds)
 
-        @cache
-        def stratified(steps: int) -> Spread:
-            return measured(Stratified(steps, estimate.points, estimate.uniform_share), SEEDS)
-
-        exact = measured(Exact(), EXACT_SEEDS)
-        steps = max(2, round(24 * (stratified(24).error / GOAL) ** 2 / 2) * 2)  # about: the variance falls like 1/steps
-        found = stratified(steps)
-        while found.error > GOAL and steps < first.T:
-            steps += 2
-            found = stratified(steps)
-        while steps > 2 and (fewer := stratified(steps - 2)).error <= GOAL:
-            steps, found = steps - 2, fewer
-    z = (found.mean - exact.mean) / (found.std**2 / SEEDS + exact.reported**2 / EXACT_SEEDS) ** 0.5
+    guess = stratified(GUESSED, GUESSING).reported  # about: the variance falls like 1/steps
+    steps = max(2, round(GUESSED * (guess / GOAL) ** 2 / 2) * 2)
+    found = stratified(steps, SEEDS)
+    while found.error > GOAL and steps < T:
+        steps += 2
+        found = stratified(steps, SEEDS)
+    while steps > 2 and (fewer := stratified(steps - 2, SEEDS)).error <= GOAL:
+        steps, found = steps - 2, fewer
+    mean, error = exact(run)
+    images = len(run.data.test)
+    z = (found.mean - mean) / (found.std**2 / SEEDS + error**2) ** 0.5
     how = (
-        f"network calls an image of {len(test)} test images, pilot included ({steps} and {found.calls - steps:.2f}); "
+        f"network calls an image of {images} test images, pilot included ({steps} and {found.calls - steps:.2f}); "
         f"standard error {found.std:.4f} bits/dim over {SEEDS} seeds, {found.reported:.4f} as reported; "
-        f"mean {found.mean:.4f} against {exact.mean:.4f} exact ({EXACT_SEEDS} seeds), z = {z:.2f}"
+        f"mean {found.mean:.4f} against {mean:.4f} ± {error:.4f} exact, z = {z:.2f}"
     )
-    ratio = found.calls / first.T
+    ratio = found.calls / T
     met = ratio <= SHARE and abs(z) < 3 and found.error <= GOAL
-    return Row("likelihood", found.calls, first.T, ratio, "0.02", f"at most {SHARE}, |z| below 3", met, how)
+    return [Row("likelihood", found.calls, T, ratio, "0.02", f"at most {SHARE}, |z| below 3", met, how)]

@@ -58,6 +58,9 @@ def the_process() -> Iterator[None]:
     """Environment variables, the command line, what the main module says of itself, the process group."""
     main: Any = sys.modules["__main__"]
     environment, arguments, spec = dict(os.environ), sys.argv, main.__spec__
+    if "torch" in sys.modules and not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()  # from the second job on: to look through all that was imported takes longer than to clean up
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from difflab.progress import Progress
 from difflab.training.loggers import showing
@@ -40,7 +41,8 @@ class Figures(Callback):
         self.skipped: int | None = None
         self.looking, self.seen = 0.0, ""
         self.memory = 0.0
-        self.drawn = torch.zeros(BINS, dtype=torch.float64)  # times since the last histogram
+        self.drawn = torch.zeros(BINS, dtype=torch.float64)  # times since the last histogram, but for
+        self.times: list[Tensor] = []  # those since the last row
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.progress = Progress("training", trainer.max_steps, start=trainer.global_step).__enter__()
@@ -52,7 +54,7 @@ class Figures(Callback):
             return
         assert isinstance(pl_module, Diffusion)
         for batch in pl_module.watchdog.last:
-            self.drawn += torch.histc(batch.times, BINS, 0.0, 1.0)
+            self.times.append(batch.times)
         note = None
         if step % self.every == 0 or step == trainer.max_steps:
             note = self.write(trainer, step)
@@ -60,6 +62,7 @@ class Figures(Callback):
 
     def write(self, trainer: Trainer, step: int) -> str:
         """One row for every logger; what the bar shows."""
+        self.count()
         module = trainer.lightning_module
         assert isinstance(module, Diffusion)
         module.check()
@@ -111,8 +114,15 @@ class Figures(Callback):
         self.row(trainer, {"val/loss": float(trainer.callback_metrics["val/loss"])}, trainer.global_step)
         self.show_times(trainer)
 
+    def count(self) -> None:
+        """Take the times in that have been drawn: many at once, so that no step waits for it."""
+        if self.times:
+            self.drawn += torch.histc(torch.cat(self.times), BINS, 0.0, 1.0)
+            self.times = []
+
     def show_times(self, trainer: Trainer) -> None:
         """The histogram of the times drawn since the last one."""
+        self.count()
         counts = self.drawn.tolist()
         if any(counts):
             for logger in showing(trainer):
@@ -137,6 +147,7 @@ class Figures(Callback):
         return found | {"seconds/looks": self.looking} | skipped
 
     def state_dict(self) -> dict[str, Any]:
+        self.count()
         names = ("images", "seconds", "loss", "written", "looking", "seen", "skipped", "memory", "drawn")
         return {name: getattr(self, name) for name in names}
 

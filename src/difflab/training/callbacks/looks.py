@@ -83,7 +83,8 @@ class Looks(Callback):
         measured = measure(drawing.sampler, denoise, self.data)
         n = min(self.protocol.pictures, max(1, (self.budget // 2 - measured) // a_sample))
         chunk = min(n, drawing.chunk)  # a chunk is filled up, whatever part of it is wanted
-        generated = generate(denoise, drawing.sampler, self.data.shape, n, drawing.seed, chunk, asked=drawing.asked)
+        more: dict[str, Any] = {"asked": drawing.asked, "precision": drawing.precision}
+        generated = generate(denoise, drawing.sampler, self.data.shape, n, drawing.seed, chunk, **more)
         if trainer.is_global_zero:
             self.show(trainer, generated.samples)
         return measured + -(-n // chunk) * chunk * generated.calls
