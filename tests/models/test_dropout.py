@@ -47,6 +47,21 @@ def test_the_layout_stays_and_the_gradient_goes_where_the_number_went(layout):
     assert torch.allclose(x.grad * x, y)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+def test_every_precision_drops_the_same_and_scales_what_stays(dtype):
+    x = torch.rand(2000).add(1).to(dtype).requires_grad_()
+    torch.manual_seed(0)
+    y = Dropout(0.25)(x)
+    torch.manual_seed(0)
+    stays = Dropout(0.25)(torch.ones(2000)) != 0
+    assert y.dtype == dtype
+    expected = torch.where(stays, x / 0.75, 0)
+    torch.testing.assert_close(y, expected, rtol=2**-8 if dtype == torch.bfloat16 else 1e-6, atol=0)
+    (once,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    (twice,) = torch.autograd.grad(once.sum(), x)
+    torch.testing.assert_close(twice.double(), torch.where(stays, 2 / 0.75**2, 0.0).double(), rtol=0.02, atol=0)
+
+
 def test_what_is_computed_again_drops_the_same():
     torch.manual_seed(0)
     layer, x = Dropout(0.5), torch.randn(1000, requires_grad=True)

@@ -5,7 +5,7 @@ from torch import nn
 from difflab import models
 from difflab.condition import UNKNOWN, Condition
 from difflab.models import StepIndex, UNet
-from difflab.models.unet import Attention, Residual
+from difflab.models.unet import Attention, Residual, SideBySide
 from difflab.models.unet_blocks import norm
 from tests.conftest import option
 
@@ -236,3 +236,13 @@ def test_data_of_any_channels_and_sides(shape):
     model = unet(shape, attention=[8], self_condition=True, outputs=2)
     assert model(torch.randn(2, *shape), torch.zeros(2)).shape == (2, 2 * shape[0], *shape[1:])
     assert (model.down[0].attention is None) == (shape[1] != 8)
+
+
+def test_each_feature_gets_its_part_of_the_gradient_in_one_piece():
+    parts = [torch.randn(2, c, 4, 6).contiguous(memory_format=torch.channels_last).requires_grad_() for c in (3, 5)]
+    weight = torch.randn(2, 8, 4, 6).contiguous(memory_format=torch.channels_last)
+    found = torch.autograd.grad(SideBySide.apply(*parts), parts, weight)
+    expected = torch.autograd.grad(torch.cat(parts, dim=1), parts, weight)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+        assert one.is_contiguous(memory_format=torch.channels_last)

@@ -45,8 +45,7 @@ class Reference:
         """The Frechet distance of another Gaussian to this one."""
         cov = cov.double()
         product = between_triangles(self.root, cov) if self.triangular else self.root.T @ cov @ self.root
-        with one_thread():  # which asks for the lower half alone
-            cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
+        cross = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()  # it asks for the lower half alone
         shift = (mean.double() - self.mean).square().sum()
         return float(shift + cov.trace() + self.cov.trace() - 2 * cross)
 
@@ -63,7 +62,7 @@ def between_triangles(lower: Float[Tensor, "d d"], cov: Float[Tensor, "d d"]) ->
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Eigen-decompositions gain little from more threads, and crawl where other work holds the cores."""
+    """Eigenvectors gain little from more threads, and crawl where other work holds the cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

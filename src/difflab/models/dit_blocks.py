@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difflab.models.attention import attend
 from difflab.models.sinusoids import CosinesFirst
 from difflab.models.time_embedding import TimeEmbedding
 
@@ -85,4 +86,4 @@ class Block(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """Self-attention over the patches."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.out(attend(q, k, v).transpose(1, 2).flatten(2))

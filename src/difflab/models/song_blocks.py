@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difflab.models.attention import attend
 from difflab.models.dropout import Dropout
+from difflab.models.group_norm import GroupNorm
 
 SHRINK = math.sqrt(0.5)  # the sum of two branches of equal size keeps their size
 NEARLY_ZERO = 1e-5  # of layers that end a branch
@@ -28,7 +30,7 @@ def norm(channels: int) -> nn.GroupNorm:
     groups = max(min(32, channels // 4), 1)
     while channels % groups:
         groups -= 1
-    return nn.GroupNorm(groups, channels, eps=1e-6)
+    return GroupNorm(groups, channels, eps=1e-6)
 
 
 class Resample(nn.Module):
@@ -67,7 +69,7 @@ class Attention(nn.Module):
         n, c, height, width = x.shape
         # query, key and value of a channel lie side by side, as in published weights
         q, k, v = self.qkv(self.norm(x)).flatten(2).unflatten(1, (c, 3)).permute(2, 0, 3, 1)
-        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, c, height, width)
+        mixed = attend(q, k, v).transpose(1, 2).reshape(n, c, height, width)
         return (x + self.out(mixed)) * SHRINK
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -165,8 +166,22 @@ class UNet(nn.Module):
         """A layer on these features side by side; with `checkpointing` nothing else is kept for the backward pass."""
 
         def whole(time: Tensor, *parts: Tensor) -> Tensor:
-            return layer(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], time)
+            return layer(SideBySide.apply(*parts) if len(parts) > 1 else parts[0], time)
 
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(whole, time, *parts, use_reentrant=False)
         return whole(time, *parts)
+
+
+class SideBySide(torch.autograd.Function):
+    """Features along the channels; each gets its gradient as one piece of memory, which several layers will read."""
+
+    @staticmethod
+    def forward(ctx: Any, *parts: Tensor) -> Tensor:
+        ctx.channels = [part.shape[1] for part in parts]
+        return torch.cat(parts, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        pieces = grads[0].split(ctx.channels, dim=1)
+        return tuple(piece.contiguous(memory_format=torch.channels_last) for piece in pieces)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difflab.models.attention import attend
 from difflab.models.dropout import Dropout
+from difflab.models.group_norm import GroupNorm
 
 Norm = Callable[[int], nn.Module]  # of a number of channels
 
@@ -14,7 +16,7 @@ def norm(channels: int, groups: int, eps: float) -> nn.GroupNorm:
     """GroupNorm with as many of `groups` as divide the channels."""
     while channels % groups:
         groups -= 1
-    return nn.GroupNorm(groups, channels, eps=eps)
+    return GroupNorm(groups, channels, eps=eps)
 
 
 def zero(layer: nn.Module) -> nn.Module:
@@ -81,7 +83,7 @@ class Attention(nn.Module):
         n, c, h, w = x.shape
         pixels = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.qkv(pixels).reshape(n, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
+        mixed = attend(q, k, v).transpose(1, 2).reshape(n, h * w, c)
         return x + self.out(mixed).transpose(1, 2).reshape(n, c, h, w)
 
 
