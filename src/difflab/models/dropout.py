@@ -37,7 +37,7 @@ class Kept(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, stays: Bool[Tensor, "..."], scale: float) -> Tensor:
         ctx.save_for_backward(stays)
         ctx.scale = scale
-        return (x * numbers(stays, x.dtype)).mul_(scale)
+        return numbers(stays, x.dtype).mul_(x).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +25,11 @@ def zero(layer: nn.Module) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+def silu(x: Tensor) -> Tensor:
+    """SiLU of what a norm gave, which nobody else holds: where no gradient is wanted it takes its place."""
+    return functional.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class Residual(nn.Module):
@@ -59,14 +65,14 @@ class Residual(nn.Module):
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv1(self.resize(functional.silu(self.norm1(x))))
+        h = self.conv1(self.resize(silu(self.norm1(x))))
         told = self.time(time)[:, :, None, None]
         if self.scale_shift:
             scale, shift = told.chunk(2, dim=1)
             h = self.norm2(h) * (1 + scale) + shift
         else:
-            h = self.norm2(h + told)
-        return self.skip(self.resize(x)) + self.conv2(self.dropout(functional.silu(h)))
+            h = self.norm2(h.add_(told))
+        return self.conv2(self.dropout(silu(h))).add_(self.skip(self.resize(x)))
 
 
 class Attention(nn.Module):

@@ -132,16 +132,16 @@ def filtered(x: Tensor, of_channels: Float[Tensor, "36 C K"], bias: Tensor | Non
     n, c, h, w = x.shape
     k = of_channels.shape[2]
     tiles = Tiles(x, max(c, k))
-    output = x.new_empty(n, h, w, k)
+    output = torch.empty(n, k, h, w, device="cpu", memory_format=torch.channels_last)
     product = scratch("product", TILE * TILE, tiles.at_once * h * w // INNER**2, k)
     flat = scratch("flat", INNER * INNER, product[0].numel())
     grouped = flat.view(INNER, INNER, tiles.at_once, *tiles.across, k)
     for some, transformed in tiles:
         torch.bmm(transformed, of_channels, out=product)
         torch.mm(TO_PIXELS, product.view(TILE * TILE, -1), out=flat)
-        found, place = grouped[:, :, : some.stop - some.start], tiles.pixels(output[some])
+        found, place = grouped[:, :, : some.stop - some.start], tiles.pixels(output[some].permute(0, 2, 3, 1))
         place.copy_(found) if bias is None else torch.add(found, bias, out=place)
-    return output.permute(0, 3, 1, 2)
+    return output
 
 
 def weight_gradient(x: Tensor, grad: Tensor) -> Float[Tensor, "K C 3 3"]:
