@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from difflab.models import StepIndex, UNet
-from difflab.models.winograd import CACHED, WinogradConv2d, convolved, pays, scratch, weight_gradient, winograd
+from difflab.models.scratch import scratch
+from difflab.models.winograd import CACHED, WinogradConv2d, convolved, pays, weight_gradient, winograd
 from tests.conftest import option
 
 WIDE = 128

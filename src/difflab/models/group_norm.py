@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difflab.models.scratch import scratch
+
 FEW = 1024  # pixels, below which PyTorch takes another way forward
 AT_ONCE = 2**18  # numbers, so that their float32 stays in the cache
 
@@ -38,7 +40,7 @@ class InFloat32(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
         n, c, pixels = sizes(x)
-        seen = x.float() if pixels < FEW else x
+        seen = floats("norm's input", x) if pixels < FEW else x
         y, mean, rstd = torch.native_group_norm(seen, weight, bias, n, c, pixels, groups, eps)
         ctx.save_for_backward(x, weight, bias, mean, rstd)
         ctx.groups, ctx.eps = groups, eps
@@ -55,12 +57,20 @@ class InFloat32(torch.autograd.Function):
         of_x, of_weight, of_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
         at_once = max(1, AT_ONCE // x[0].numel())
         for *some, place in zip(*(t.split(at_once) for t in (grads[0], x, mean, rstd, of_x)), strict=True):
-            floats = [t.float() for t in (*some, weight)]
-            found = kernel(*floats, *sizes(place), ctx.groups, [True, True, True])
+            grad, seen, *statistics = some
+            images = (floats("norm's gradient", grad), floats("norm's input", seen))
+            numbers = [t.float() for t in (*statistics, weight)]
+            found = kernel(*images, *numbers, *sizes(place), ctx.groups, [True, True, True])
             place.copy_(found[0])
             of_weight += found[1]
             of_bias += found[2]
         return of_x, of_weight, of_bias, None, None
+
+
+def floats(name: str, x: Tensor) -> Tensor:
+    """The images in float32, where the last images of this name were."""
+    n, c, h, w = x.shape
+    return scratch(name, n, h, w, c).permute(0, 3, 1, 2).copy_(x)
 
 
 def sizes(x: Tensor) -> tuple[int, int, int]:

@@ -6,14 +6,14 @@ products with constant matrices, and images go through them a few at a time, so 
 cache. Rounding is that of float32 times about ten.
 """
 
-import threading
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from difflab.models.scratch import scratch
 
 INNER, TILE = 4, 6  # sides of what a tile gives and of what it sees
 NARROWEST = 128  # channels, below which the transforms cost what they save
@@ -50,24 +50,6 @@ OF_FILTERS = both_axes(
     ]
 )
 TO_PIXELS = both_axes([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-
-
-class Scratch(threading.local):
-    """Memory that every call uses again: pages that the system hands out anew cost as much as the work on them."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, Tensor] = {}
-
-    def __call__(self, name: str, *shape: int) -> Tensor:
-        """Float32 numbers of that shape, whatever the last user of this name has left in them."""
-        size, held = prod(shape), self.held.get(name)
-        if held is None or held.numel() < size:
-            with torch.inference_mode(False):  # or nobody who trains could write to it
-                held = self.held[name] = torch.empty(size, device="cpu")
-        return held[:size].view(shape)
-
-
-scratch = Scratch()
 
 
 class Tiles:
