@@ -49,9 +49,13 @@ class Parts:
     def drawing(self, config: Mapping[str, Any], store: Store | None = None) -> Drawing:
         """How samples are drawn, by `generation` of a config."""
         generation = config["generation"]
-        precision = generation.get("precision", "32-true")  # which runs of earlier versions do not say
         asked = self.asked(generation["seed"])
-        return Drawing(self.sampler, generation["seed"], generation["chunk"], store, asked, precision)
+        return Drawing(self.sampler, generation["seed"], generation["chunk"], store, asked, precision_of(config))
+
+
+def precision_of(config: Mapping[str, Any]) -> str:
+    """That of the network while samples are drawn, which runs of earlier versions do not say."""
+    return config["generation"].get("precision", "32-true")
 
 
 def schedule_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> Schedule:

@@ -14,6 +14,7 @@ from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Scores, Store
 from difflab.plots import bound_terms, ema_lengths, quality
 from difflab.runs import comparison
+from difflab.runs.assemble import precision_of
 from difflab.runs.comparison import Point
 from difflab.runs.evaluation_log import EvaluationLog
 from difflab.runs.finished import Finished, store_of
@@ -89,7 +90,7 @@ def compute(finished: Finished, scores: Scores | None) -> Found:
     if protocol.likelihood and scores is None:
         with torch.inference_mode():
             scores = protocol.score(denoise, data, parts.likelihood, generation["seed"])
-    precision = generation.get("precision", "32-true")
+    precision = precision_of(run.config)
     store = store_of(run.folder, run.config, parts, generation["seed"], generation["chunk"], precision=precision)
     evaluation = protocol.evaluate(denoise, data, parts.likelihood, parts.drawing(run.config, store), space, scores)
     evaluation.figures["seconds/evaluate"] = time.monotonic() - begun

@@ -13,7 +13,7 @@ from difflab.data.torchvision_sets import TorchvisionSet
 from difflab.errors import ConfigError
 from difflab.evaluation import Evaluation, Examples, Guidance, Scores, Store, conditioned, generate, measure
 from difflab.randomness import SampleNoise
-from difflab.runs.assemble import Parts, assemble, guidance_of, refuse_equations, sampler_of
+from difflab.runs.assemble import Parts, assemble, guidance_of, precision_of, refuse_equations, sampler_of
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read
 from difflab.runs.folder import RunFolder
@@ -93,7 +93,7 @@ class Run:
         refuse_equations(chosen, parts.denoiser)
         measure(chosen, parts.denoiser, parts.data)
         asked = parts.asked(seed, classes, self._guidance(guidance))
-        more: dict[str, Any] = {"asked": asked, "precision": generation.get("precision", "32-true")}
+        more: dict[str, Any] = {"asked": asked, "precision": precision_of(self.config)}
         return generate(parts.denoiser, chosen, parts.data.shape, n, seed, generation["chunk"], **more).samples
 
     def _guidance(self, guidance: float | Guidance | None) -> Guidance | None:

@@ -16,7 +16,7 @@ from difflab.data import Indexed
 from difflab.errors import ConfigError
 from difflab.evaluation import FeatureSpace
 from difflab.plots import bound_terms
-from difflab.runs.assemble import Parts, assemble, augmentation_of, data_of
+from difflab.runs.assemble import Parts, assemble, augmentation_of, data_of, precision_of
 from difflab.runs.auto import filled
 from difflab.runs.build import build
 from difflab.runs.checkpoint import read, write_untrained
@@ -205,7 +205,7 @@ def finish(
     with ema.averaged(module):
         store = None
         if space is not None:
-            precision = generation.get("precision", "32-true")
+            precision = precision_of(config)
             store = store_of(folder, config, parts, generation["seed"], generation["chunk"], precision=precision)
         drawing = parts.drawing(config, store)
         try:

@@ -63,7 +63,7 @@ def test_two_processes_are_compared_with_one_in_turn(monkeypatch):
 
     monkeypatch.setattr(scaling, "rate", rate)
     row = scaling.processes({"steps": 3})
-    assert asked == [(1, 2), (2, 1)] * scaling.ROUNDS
+    assert asked == [(1, 2), (2, 1)] * scaling.RUNS
     assert (row.ours, row.peer) == (100, 120) and row.ratio == row.ours / row.peer and not row.met
 
 
