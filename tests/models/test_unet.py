@@ -1,10 +1,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from difflab import models
 from difflab.condition import UNKNOWN, Condition
-from difflab.models import StepIndex, UNet
+from difflab.models import StepIndex, UNet, unet_blocks
+from difflab.models.group_norm import GroupNorm
 from difflab.models.unet import Attention, Residual, SideBySide
 from difflab.models.unet_blocks import norm
 from tests.conftest import option
@@ -246,3 +248,47 @@ def test_each_feature_gets_its_part_of_the_gradient_in_one_piece():
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one, other)
         assert one.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("scale_shift", [False, True])
+@pytest.mark.parametrize("grad", [False, True])
+def test_sums_in_place_change_no_bit_and_nothing_that_somebody_holds(scale_shift, grad):
+    torch.manual_seed(0)
+    block = Residual(8, 16, 4, 0.0, lambda c: norm(c, 4, 1e-6), scale_shift)
+    nn.init.normal_(block.conv2.weight)
+    x, time = torch.randn(2, 8, 6, 6, requires_grad=grad), torch.randn(2, 4)
+    kept = x.detach().clone()
+    with torch.set_grad_enabled(grad):
+        found = block(x, time)
+        h, told = block.conv1(functional.silu(block.norm1(x))), block.time(time)[:, :, None, None]
+        if scale_shift:
+            scale, shift = told.chunk(2, dim=1)
+            h = block.norm2(h) * (1 + scale) + shift
+        else:
+            h = block.norm2(h + told)
+        plain = block.skip(x) + block.conv2(functional.silu(h))
+    assert torch.equal(found, plain) and torch.equal(x, kept)
+    if grad:
+        weights = [x, *block.parameters()]
+        for one, other in zip(*(torch.autograd.grad(y.square().sum(), weights) for y in (found, plain)), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_step_in_bfloat16_is_that_of_pytorchs_own_layers(monkeypatch):
+    network = unet(attention=[8, 4])
+    x, c_noise, eps = torch.randn(4, 1, 8, 8), torch.arange(4.0), torch.randn(4, 1, 8, 8)
+    weights = list(network.parameters())
+
+    def step(dtype):
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = (network(x, c_noise).float() - eps).square().mean()
+        return float(loss.detach()), torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
+
+    (exact, exact_gradient), (loss, gradient) = step(torch.float32), step(torch.bfloat16)
+    monkeypatch.setattr(GroupNorm, "forward", nn.GroupNorm.forward)
+    monkeypatch.setattr(unet_blocks, "attend", functional.scaled_dot_product_attention)
+    plain, plain_gradient = step(torch.bfloat16)
+    assert loss == pytest.approx(exact, rel=0.01) and loss == pytest.approx(plain, rel=0.01)
+    away = float((gradient - exact_gradient).norm() / exact_gradient.norm())
+    plain_away = float((plain_gradient - exact_gradient).norm() / exact_gradient.norm())
+    assert 0 < away < max(1.5 * plain_away, 0.01)
