@@ -55,6 +55,19 @@ def test_its_gradients_round_no_more_than_pytorchs():
     assert (ours - expected).norm() <= 1.01 * (theirs - expected).norm()
 
 
+@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
+def test_weights_in_bfloat16_get_gradients_in_bfloat16(shape):
+    norm = layer(shape[1]).bfloat16()
+    x, grad = images(shape)
+    y = norm(x)
+    exact = functional.group_norm(x.double(), 4, norm.weight.double(), norm.bias.double(), 1e-6)
+    assert (y - exact).abs().max() <= exact.abs().max() / 2**7
+    y.backward(grad)
+    assert {x.grad.dtype, norm.weight.grad.dtype, norm.bias.grad.dtype} == {torch.bfloat16}
+    (expected,) = torch.autograd.grad(exact, norm.weight, grad.double())
+    assert (norm.weight.grad - expected).abs().max() <= 0.02 * expected.abs().max()
+
+
 def test_images_that_go_a_few_at_a_time_give_the_same_gradients(monkeypatch):
     norm = layer(16)
     x, grad = images((7, 16, 32, 32))

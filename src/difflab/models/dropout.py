@@ -24,9 +24,8 @@ class Dropout(nn.Dropout):
         gone = round(self.p * SIDES)
         order = sorted(range(input.dim()), key=input.stride, reverse=True)  # as they lie in memory
         lying = input.permute(order)
-        kept = Kept.apply(
-            lying, torch.from_numpy(coins(input.numel()) >= gone).view(lying.shape), SIDES / (SIDES - gone)
-        )
+        stays = torch.from_numpy(coins(input.numel()) >= gone).view(lying.shape)
+        kept = Kept.apply(lying, stays, SIDES / (SIDES - gone))
         return kept.permute(*np.argsort(order).tolist())
 
 

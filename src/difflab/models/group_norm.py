@@ -39,9 +39,10 @@ class InFloat32(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
-        n, c, pixels = sizes(x)
-        seen = floats("norm's input", x) if pixels < FEW else x
-        y, mean, rstd = torch.native_group_norm(seen, weight, bias, n, c, pixels, groups, eps)
+        inputs = (x, weight, bias)
+        if x[0, 0].numel() < FEW:
+            inputs = (floats("norm's input", x), weight.float(), bias.float())
+        y, mean, rstd = torch.native_group_norm(*inputs, *sizes(x), groups, eps)
         ctx.save_for_backward(x, weight, bias, mean, rstd)
         ctx.groups, ctx.eps = groups, eps
         return y.to(x.dtype)
