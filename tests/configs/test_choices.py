@@ -195,6 +195,7 @@ def test_every_sampler_runs_on_every_schedule_or_is_refused():
     assert said("pairs of sampler and schedule") == (ran, refused.total())
 
 
+@pytest.mark.slow
 def test_each_refusal_of_the_table_is_reached():
     """No row is dead: a choice from the command line for each reason."""
     reasons = set()

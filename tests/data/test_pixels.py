@@ -91,6 +91,7 @@ def test_a_file_that_breaks_during_training_is_named_and_nothing_is_refused(work
         list(loader(Gather(images, None, None), workers, [Share(0, [0, 1], 0, 2)]))
 
 
+@pytest.mark.slow
 def test_features_of_files_are_those_of_the_tensor(whole, tmp_path):
     labels = torch.arange(N) % 3
     found = []

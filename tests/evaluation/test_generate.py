@@ -41,6 +41,7 @@ def draw(denoise, sampler):
     return lambda n, chunk=CHUNK, seed=0, first=0: generate(denoise, sampler, (1, 8, 8), n, seed, chunk, first).samples
 
 
+@pytest.mark.slow
 def test_sample_i_is_the_same_bits_whatever_the_number_of_samples(draw):
     whole = draw(3 * CHUNK + 2)
     assert whole.shape == (3 * CHUNK + 2, 1, 8, 8)
@@ -50,6 +51,7 @@ def test_sample_i_is_the_same_bits_whatever_the_number_of_samples(draw):
         assert torch.equal(draw(n), whole[:n])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [1, CHUNK, 7])
 def test_sample_i_is_the_same_bits_wherever_it_begins(draw, first):
     assert torch.equal(draw(5, first=first), draw(3 * CHUNK)[first : first + 5])

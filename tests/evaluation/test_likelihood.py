@@ -59,6 +59,7 @@ STRATIFIED = Likelihood(Stratified(6, 8, 0.1), Posterior(), Discretised(), True,
 EXACT = Likelihood(Exact(), Posterior(), Discretised(), True, 512)
 
 
+@pytest.mark.slow
 def test_stratified_agrees_with_exact_within_three_standard_errors_over_20_seeds(network, data):
     """Under every bound; exact knows its own noise from as many seeds."""
     x0, kinds = data.scaling.encode(data.test.pixels), STRATIFIED.bounds(network.schedule, 11)

@@ -77,6 +77,7 @@ def test_features_are_those_of_torch_fidelity(file):
     assert extractor.extract(grey[:0]).features.shape == (0, 512)
 
 
+@pytest.mark.slow
 def test_only_the_published_large_one_is_that_of_cmmd():
     assert option("features", "clip").cmmd
     assert not option("features", "clip", "features.checked=false").cmmd

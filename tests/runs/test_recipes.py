@@ -229,6 +229,7 @@ CALLS = {
 }
 
 
+@pytest.mark.slow
 def test_networks_and_samplers_are_as_large_as_published():
     found = costs()
     assert {name: found[name].counted.parameters for name in PUBLISHED} == PARAMETERS

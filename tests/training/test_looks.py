@@ -69,6 +69,7 @@ def option_denoiser(network):
     return Denoiser(network, option("schedule", "linear"), option("prediction", "eps"))
 
 
+@pytest.mark.slow
 def test_a_look_scores_the_average_and_draws_a_grid_once(data, tmp_path):
     looks, recorder, rows, figures = look(data, tmp_path, 500)
     assert [path.name for path in tmp_path.iterdir()] == ["step_000500.png"]

@@ -30,12 +30,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
+@pytest.mark.slow
 def test_each_process_holds_half_of_weights_moments_and_average(seen):
     whole = sum(p.numel() for p in module().parameters())
     for one in seen:
         assert one["held"] == {"weights": whole / 2, "moments": whole, "average": whole / 2}
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_average_as_one_does(seen):
     made, ema = module(), constant_ema(0.5, warmup=False)
     trained(made, slice(0, 8), ema)
@@ -54,6 +56,7 @@ def test_two_processes_train_and_average_as_one_does(seen):
         torch.testing.assert_close(w, ema.average[name], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_collects_and_slices_are_taken_again(seen):
     assert seen[0]["average"] and not seen[1]["average"]
     assert all(type(w) is torch.Tensor for w in seen[0]["average"].values())

@@ -11,6 +11,7 @@ from difflab.runs.benchmarks.sampling import CALLS, SAMPLERS, pipeline, sampler,
 pytest.importorskip("diffusers")
 
 
+@pytest.mark.slow
 def test_both_call_the_network_equally_often():
     denoise, calls = ours(1).eval(), []
     denoise.network.register_forward_hook(lambda *_: calls.append("ours"))

@@ -25,6 +25,7 @@ def test_what_grows_faster_than_its_size_falls_short():
     assert row.name == "scaling, waiting" and "for 8" in row.how
 
 
+@pytest.mark.slow
 def test_averages_are_updated(monkeypatch):
     updated = []
     monkeypatch.setattr("torch._foreach_lerp_", lambda average, weights, share: updated.append(len(average)))

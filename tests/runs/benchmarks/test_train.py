@@ -18,12 +18,14 @@ def test_both_networks_are_the_published_one():
     assert sum(p.numel() for p in ours(1).parameters()) == sum(p.numel() for p in theirs().parameters()) == PARAMETERS
 
 
+@pytest.mark.slow
 def test_operations_are_those_of_the_forward_pass_and_of_two_gradients():
     forward = count(ours(1, winograd=False).network.to("meta"), SHAPE).flops
     first = 2 * 32 * 32 * 9 * 3 * 128  # nobody asks for the gradient of the image
     assert operations() == pytest.approx(3 * forward, rel=0.05) and operations() > 2.9 * forward - first
 
 
+@pytest.mark.slow
 def test_peers_train():
     """A step moves their weights, and leaves numbers."""
     data = random_images(1)
