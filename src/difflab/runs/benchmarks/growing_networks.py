@@ -107,7 +107,6 @@ def averages(repetitions: int) -> Row:
         ema = EMA(rules)
         ema.on_fit_start(trainer, module)
         ema.on_train_start(trainer, module)
-        ema.on_train_start(trainer, module)
 
         def update() -> None:
             for _ in range(3):

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from difflab.runs.benchmarks.growth import growth, row
 from difflab.runs.benchmarks.row import Row
+from difflab.runs.benchmarks.sweep import beginnings
 from difflab.runs.paths import CONFIGS
 
 JOBS = (2, 4, 8)
@@ -22,11 +23,7 @@ SHORT = ("metrics=none", "trainer.max_steps=2", "trainer.val_check_interval=2", 
 
 def sweep(folder: Path) -> tuple[dict[int, float], Path]:
     """Seconds that so many jobs of one sweep took, the first one not counted; the folder of a job."""
-    seeds = ",".join(map(str, range(2 + max(JOBS))))  # and one that ends the last one
-    command = [sys.executable, "train.py", "-m", *SHORT, f"seed={seeds}", "name=sweep", f"outputs={folder}"]
-    subprocess.run(command, cwd=CONFIGS.parent, check=True, capture_output=True)
-    (made,) = folder.glob("sweeps/sweep/*")
-    begun = [(made / str(job) / ".hydra" / "config.yaml").stat().st_mtime for job in range(2 + max(JOBS))]
+    made, begun = beginnings(folder, 2 + max(JOBS), SHORT)  # one ends the last one
     return {jobs: begun[1 + jobs] - begun[1] for jobs in JOBS}, made / "0"
 
 

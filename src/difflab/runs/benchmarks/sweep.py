@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -31,13 +32,18 @@ def sweep(settings: dict[str, Any]) -> list[Row]:
     return [row]
 
 
+def beginnings(folder: Path, jobs: int, settings: Sequence[str]) -> tuple[Path, list[float]]:
+    """The folder of a sweep of so many jobs, left in `folder`, and when each of them began."""
+    seeds = ",".join(map(str, range(jobs)))
+    command = [sys.executable, "train.py", "-m", *settings, f"seed={seeds}", "name=sweep", f"outputs={folder}"]
+    subprocess.run(command, cwd=CONFIGS.parent, check=True, capture_output=True)
+    (made,) = folder.glob("sweeps/sweep/*")
+    return made, [(made / str(job) / ".hydra" / "config.yaml").stat().st_mtime for job in range(jobs)]
+
+
 def swept(jobs: int) -> tuple[list[float], list[float]]:
     """Seconds between the beginnings of successive jobs of a sweep, and seconds of training of each job."""
     with tempfile.TemporaryDirectory() as folder:
-        seeds = ",".join(map(str, range(jobs)))
-        command = [sys.executable, "train.py", "-m", *SHORT, f"seed={seeds}", "name=sweep", f"outputs={folder}"]
-        subprocess.run(command, cwd=CONFIGS.parent, check=True, capture_output=True)
-        (made,) = Path(folder).glob("sweeps/sweep/*")
-        begun = [(made / str(job) / ".hydra" / "config.yaml").stat().st_mtime for job in range(jobs)]
+        made, begun = beginnings(Path(folder), jobs, SHORT)
         figures = [json.loads((made / str(job) / "metrics.json").read_text()) for job in range(jobs)]
         return [later - one for one, later in pairwise(begun)], [job["seconds/train"] for job in figures]
