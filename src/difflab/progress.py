@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -17,6 +18,16 @@ def clock(seconds: float) -> str:
     """Seconds as h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def interject(text: str) -> None:
+    """A line on the terminal from within the handler of a signal.
+
+    It goes to the file and not through Python's stream or a bar: the handler may have come in the midst of a write of
+    theirs, which cannot be entered twice and would end the program in place of what the signal asks for.
+    """
+    with suppress(OSError, ValueError, AttributeError):  # there is no such file
+        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
 
 
 class Progress:

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from socket import gethostname
 
+from difflab.progress import interject
 from difflab.runs.sweeps.job import Job
 
 PATIENCE = 120.0  # seconds for running jobs to save
@@ -25,7 +25,7 @@ def pass_on(signum: int, jobs: Sequence[Job]) -> None:
         with suppress(ProcessLookupError):
             os.kill(job.pid or 0, signal.SIGUSR1 if signum == signal.SIGINT else signum)
     if mine:
-        print(f"\nwaiting for {len(mine)} jobs to save", file=sys.stderr, flush=True)
+        interject(f"waiting for {len(mine)} jobs to save")
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and any(job.refresh().state == "running" and job.is_held() for job in mine):
         time.sleep(LOOK)

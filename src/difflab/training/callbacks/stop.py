@@ -1,13 +1,13 @@
 """Ctrl-C, SIGTERM and the warning of a cluster that time is nearly over: finish the step, save, leave."""
 
 import signal
-import sys
 from types import FrameType
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from difflab.data import Batch
+from difflab.progress import interject
 from difflab.training.callbacks.checkpoints import Checkpoints
 
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # SLURM sends what --signal asks for; submitit asks for the second
@@ -48,7 +48,7 @@ class StopOnSignal(Callback):
             self.urgent = True
         if not self.asked:
             once_more = "; once more stops at once" if self.urgent else ""
-            print(f"\nsaving a checkpoint before the next batch{once_more}", file=sys.stderr, flush=True)
+            interject(f"saving a checkpoint before the next batch{once_more}")
         self.asked = self.asked or signum
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
