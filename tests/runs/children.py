@@ -192,6 +192,20 @@ def signalled_twice(step: int, signum: int) -> None:
     Diffusion.training_step = struck
 
 
+def signalled_while_it_ends(step: int, first: int, then: int) -> None:
+    """A signal in a step; the other comes when the run has stopped for it and writes down why."""
+    from difflab.runs.frame import Frame
+
+    tell = Frame.tell
+
+    def struck(self, *arguments):
+        os.kill(os.getpid(), then)
+        tell(self, *arguments)
+
+    Frame.tell = struck
+    at_step(step, lambda: os.kill(os.getpid(), first))
+
+
 def marked(trail: Path) -> None:
     """What a job finds in its process when its training begins is a line in a file."""
     import json

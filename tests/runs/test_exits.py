@@ -29,6 +29,7 @@ from children import (
     run_folder,
     shell,
     signalled_twice,
+    signalled_while_it_ends,
     start,
     train,
     under_slurm,
@@ -116,6 +117,17 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert "at once" in status(run)["reason"]
     assert_good_checkpoints(run, [3])
     assert train(f"resume={run}", folder=tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("then", [SIGINT, SIGTERM, SIGUSR1])
+def test_a_signal_that_comes_while_a_stopped_run_ends_changes_nothing(then, tmp_path):
+    """As from a sweep that passes Ctrl-C on, or from a user who has no patience."""
+    code, text = train(folder=tmp_path, prepare=partial(signalled_while_it_ends, 4, SIGINT, then))
+    assert code == 130, text
+    run = run_folder(tmp_path)
+    assert status(run).items() >= {"state": "interrupted", "exit": 130}.items()
+    assert status(run)["reason"] == "stopped by SIGINT after step 5, which is saved"
+    assert_good_checkpoints(run, [3, 5])
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
 from difflab.runs.store import share_store
 from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file, told_to_end
+from difflab.runs.sweeps import uninterrupted
 from difflab.runs.validate import validate
 
 log = logging.getLogger(__name__)
@@ -159,13 +160,17 @@ class Frame:
         except BaseException as error:
             failed = error
             code, reason = verdict(error)
-            self.tell(folder, error, code, reason)
-        if folder.lock.is_locked:
-            if code == 2 and before and not sweeping:  # a resume that was refused says nothing about the run
-                folder.write_status(before)
-            else:
-                folder.set_status(STATES.get(code, "failed"), reason, code, round(time.monotonic() - begun, 1))
-            folder.lock.release()
+        with uninterrupted() as signals:
+            if failed is not None:
+                self.tell(folder, failed, code, reason)
+            if folder.lock.is_locked:
+                if code == 2 and before and not sweeping:  # a resume that was refused says nothing about the run
+                    folder.write_status(before)
+                else:
+                    folder.set_status(STATES.get(code, "failed"), reason, code, round(time.monotonic() - begun, 1))
+                folder.lock.release()
+            if code >= 128:
+                signals.clear()  # it ends for one like them
         return failed
 
     def terminate(self, signum: int, frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from difflab.runs.sweeps.isolation import one_job
+from difflab.runs.sweeps.isolation import one_job, told_to_end
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from children import marked, train
@@ -119,3 +119,21 @@ def test_switches_of_one_job_are_not_those_of_the_next(tmp_path):
     for job in ("0", "1"):
         with (sweep / job / "metrics.csv").open() as file:
             assert [row["step"] for row in csv.DictReader(file)] == ["2"]
+
+
+def test_a_warning_between_two_jobs_ends_no_process():
+    """A worker that dies of it takes with it all that its launcher runs."""
+    heard: list[int] = []
+
+    def handler(number: int, _) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    try:
+        for jobs in (1, 2):
+            with told_to_end(handler):
+                os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert heard == [signal.SIGUSR1] * jobs
+    finally:
+        signal.signal(signal.SIGUSR1, before)

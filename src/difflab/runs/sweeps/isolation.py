@@ -76,15 +76,34 @@ def the_process() -> Iterator[None]:
 
 @contextmanager
 def told_to_end(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """A job hears of SIGTERM, and of the warnings of a cluster where nobody else does."""
-    numbers = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if signal.getsignal(number) == signal.SIG_DFL]
+    """A job hears of SIGTERM, and of the warnings of a cluster where nobody else does.
+
+    A warning that comes after the job is for nobody, and would end the process and all that its launcher runs.
+    """
+    unheard = (signal.SIG_DFL, signal.SIG_IGN)
+    numbers = [number for number in (signal.SIGUSR1, signal.SIGUSR2) if signal.getsignal(number) in unheard]
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, *numbers)}
     try:
         yield
     finally:
         for number, other in before.items():
             if other is not None:
-                signal.signal(number, other)
+                signal.signal(number, signal.SIG_IGN if number in numbers else other)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[list[int]]:
+    """Signals that come within it are told of afterwards, but for those taken from the list that it gives."""
+    came: list[int] = []
+    heard = [number for number in SIGNALS if number != signal.SIGURG and callable(signal.getsignal(number))]
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in heard}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 @contextmanager
