@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from difflab.condition import UNKNOWN, Condition
+from difflab.models.checkpointing import lean
 from difflab.models.dit_blocks import Block, Classes, drawn, normalised, positions, time_embedding, zero
 
 
@@ -71,10 +71,7 @@ class DiT(nn.Module):
         told = functional.silu(told)
         h = self.enter(self.patches(x)) + self.positions
         for block in self.blocks:
-            if self.checkpointing and torch.is_grad_enabled():
-                h = checkpoint(block, h, told, use_reentrant=False)
-            else:
-                h = block(h, told)
+            h = lean(block, h, told, checkpointing=self.checkpointing)
         return self.image(self.leave(normalised(h, *self.modulation(told).chunk(2, dim=1))))
 
     def patches(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch patches numbers"]:

@@ -25,12 +25,12 @@ def drawn(layer: Layer, gain: float = 1.0) -> Layer:
     return layer
 
 
-def norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm in at most 32 groups of at least 4 channels, of as many as divide the channels."""
+def norm(channels: int, silu: bool = False) -> nn.GroupNorm:
+    """GroupNorm, then SiLU if asked for; at most 32 groups of at least 4 channels, as many as divide the channels."""
     groups = max(min(32, channels // 4), 1)
     while channels % groups:
         groups -= 1
-    return GroupNorm(groups, channels, eps=1e-6)
+    return GroupNorm(groups, channels, 1e-6, silu)
 
 
 class Resample(nn.Module):
@@ -94,20 +94,20 @@ class Residual(nn.Module):
     ) -> None:
         super().__init__()
         self.resample = resample
-        self.norm0, self.conv0 = norm(c_in), drawn(nn.Conv2d(c_in, c_out, 3, padding=1))
+        self.norm0, self.conv0 = norm(c_in, silu=True), drawn(nn.Conv2d(c_in, c_out, 3, padding=1))
         self.told = drawn(nn.Linear(c_embedding, c_out))
-        self.norm1, self.conv1 = norm(c_out), drawn(nn.Conv2d(c_out, c_out, 3, padding=1), NEARLY_ZERO)
+        self.norm1, self.conv1 = norm(c_out, silu=True), drawn(nn.Conv2d(c_out, c_out, 3, padding=1), NEARLY_ZERO)
         self.dropout = Dropout(dropout)
         projected = resample is not None or c_in != c_out
         self.skip = drawn(nn.Conv2d(c_in, c_out, 1)) if projected else nn.Identity()
         self.attention = Attention(c_out) if attention else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = functional.silu(self.norm0(x))
+        h = self.norm0(x)
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = self.conv0(h) + self.told(embedding)[:, :, None, None]
-        h = self.conv1(self.dropout(functional.silu(self.norm1(h))))
+        h = self.conv1(self.dropout(self.norm1(h)))
         return self.attention((self.skip(x) + h) * SHRINK)
 
 

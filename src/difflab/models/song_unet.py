@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from difflab.condition import Condition
+from difflab.models.checkpointing import lean
 from difflab.models.noise_embedding import Fourier, Sinusoids
 from difflab.models.song_blocks import NEARLY_ZERO, Entry, Resample, Residual, drawn, norm
 
@@ -94,7 +94,7 @@ class SongUNet(nn.Module):
             if level > 0:
                 self.up.append(block(c, c, Resample(taps, up=True)))
                 side *= 2
-        self.norm_out = norm(c)
+        self.norm_out = norm(c, silu=True)
         self.conv_out = drawn(nn.Conv2d(c, outputs * c_image, 3, padding=1), NEARLY_ZERO)
         self.to(memory_format=torch.channels_last)
 
@@ -115,7 +115,7 @@ class SongUNet(nn.Module):
             h = self.run(layer, h, embedding)
         for layer in self.up:
             h = self.run(layer, h if layer.resample else torch.cat([h, skips.pop()], dim=1), embedding)
-        return self.conv_out(functional.silu(self.norm_out(h)))
+        return self.conv_out(self.norm_out(h))
 
     def told(self, c_noise: Tensor, condition: Condition) -> Tensor:
         """The embedding of all that the network is told beside the image."""
@@ -130,9 +130,7 @@ class SongUNet(nn.Module):
 
     def run(self, layer: nn.Module, h: Tensor, embedding: Tensor) -> Tensor:
         """A block; of its insides nothing is kept for the backward pass with `checkpointing`."""
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(layer, h, embedding, use_reentrant=False)
-        return layer(h, embedding)
+        return lean(layer, h, embedding, checkpointing=self.checkpointing)
 
 
 def one_hot(classes: Tensor, number: int) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from difflab.condition import Condition
+from difflab.models.checkpointing import lean
 from difflab.models.class_embedding import ClassEmbedding
 from difflab.models.first_weights import start_as_ddpm
 from difflab.models.resampling import Convolutions, Resampling
@@ -122,7 +122,7 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(resample.up(c, block))
                 side *= 2
-        self.norm_out, self.conv_out = normed(c), zero(nn.Conv2d(c, outputs * c_image, 3, padding=1))
+        self.norm_out, self.conv_out = normed(c, silu=True), zero(nn.Conv2d(c, outputs * c_image, 3, padding=1))
         if xavier:
             start_as_ddpm(self, last=self.conv_out)
         self.to(memory_format=torch.channels_last)
@@ -141,7 +141,7 @@ class UNet(nn.Module):
             h = self.run(layer, time, h)
         for layer in self.up:
             h = self.run(layer, time, h, skips.pop()) if isinstance(layer, Stage) else self.run(layer, time, h)
-        return self.conv_out(functional.silu(self.norm_out(h)))
+        return self.conv_out(self.norm_out(h))
 
     def embedded(self, c_noise: Tensor, told: Condition) -> Tensor:
         """The time with what is told as numbers; nothing is added for what is not."""
@@ -168,9 +168,7 @@ class UNet(nn.Module):
         def whole(time: Tensor, *parts: Tensor) -> Tensor:
             return layer(SideBySide.apply(*parts) if len(parts) > 1 else parts[0], time)
 
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(whole, time, *parts, use_reentrant=False)
-        return whole(time, *parts)
+        return lean(whole, time, *parts, checkpointing=self.checkpointing)
 
 
 class SideBySide(torch.autograd.Function):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -10,14 +9,14 @@ from difflab.models.attention import attend
 from difflab.models.dropout import Dropout
 from difflab.models.group_norm import GroupNorm
 
-Norm = Callable[[int], nn.Module]  # of a number of channels
+Norm = Callable[..., nn.Module]  # of a number of channels, and of whether SiLU follows
 
 
-def norm(channels: int, groups: int, eps: float) -> nn.GroupNorm:
-    """GroupNorm with as many of `groups` as divide the channels."""
+def norm(channels: int, groups: int, eps: float, silu: bool = False) -> nn.GroupNorm:
+    """GroupNorm with as many of `groups` as divide the channels, then SiLU if asked for."""
     while channels % groups:
         groups -= 1
-    return GroupNorm(groups, channels, eps=eps)
+    return GroupNorm(groups, channels, eps, silu)
 
 
 def zero(layer: nn.Module) -> nn.Module:
@@ -25,11 +24,6 @@ def zero(layer: nn.Module) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
-
-
-def silu(x: Tensor) -> Tensor:
-    """SiLU of what a norm gave, which nobody else holds: where no gradient is wanted it takes its place."""
-    return functional.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class Residual(nn.Module):
@@ -58,21 +52,21 @@ class Residual(nn.Module):
         super().__init__()
         self.scale_shift = scale_shift
         self.resize = resize or nn.Identity()
-        self.norm1, self.conv1 = norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm1, self.conv1 = norm(c_in, silu=True), nn.Conv2d(c_in, c_out, 3, padding=1)
         self.time = nn.Linear(c_time, 2 * c_out if scale_shift else c_out)
-        self.norm2, self.conv2 = norm(c_out), zero(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.norm2, self.conv2 = norm(c_out, silu=not scale_shift), zero(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.dropout = Dropout(dropout)
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv1(self.resize(silu(self.norm1(x))))
+        h = self.conv1(self.resize(self.norm1(x)))
         told = self.time(time)[:, :, None, None]
         if self.scale_shift:
             scale, shift = told.chunk(2, dim=1)
-            h = self.norm2(h) * (1 + scale) + shift
+            h = functional.silu(self.norm2(h) * (1 + scale) + shift)
         else:
             h = self.norm2(h.add_(told))
-        return self.conv2(self.dropout(silu(h))).add_(self.skip(self.resize(x)))
+        return self.conv2(self.dropout(h)).add_(self.skip(self.resize(x)))
 
 
 class Attention(nn.Module):

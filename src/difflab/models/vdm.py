@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from difflab.condition import Condition
+from difflab.models.checkpointing import lean
 from difflab.models.time_embedding import TimeEmbedding
 from difflab.models.unet import check_sides, check_widths
 from difflab.models.unet_blocks import Attention, Residual, Stage, norm, zero
@@ -69,7 +69,7 @@ class VDM(nn.Module):
         self.down = nn.ModuleList(stage(channels) for _ in range(blocks))
         self.middle = nn.ModuleList([stage(channels, attention=True), stage(channels)])
         self.up = nn.ModuleList(stage(2 * channels) for _ in range(blocks + 1))
-        self.norm_out, self.conv_out = normed(channels), nn.Conv2d(channels, outputs * c_image, 3, padding=1)
+        self.norm_out, self.conv_out = normed(channels, silu=True), nn.Conv2d(channels, outputs * c_image, 3, padding=1)
         start_as_published(self)
         self.to(memory_format=torch.channels_last)
 
@@ -86,7 +86,7 @@ class VDM(nn.Module):
             h = self.run(layer, h, time)
         for layer in self.up:
             h = self.run(layer, torch.cat([h, skips.pop()], dim=1), time)
-        output = self.conv_out(functional.silu(self.norm_out(h)))
+        output = self.conv_out(self.norm_out(h))
         c = x.shape[1]
         return torch.cat([x + output[:, :c], output[:, c:]], dim=1)
 
@@ -97,9 +97,7 @@ class VDM(nn.Module):
 
     def run(self, layer: nn.Module, h: Tensor, time: Tensor) -> Tensor:
         """A block; of its insides nothing is kept for the backward pass with `checkpointing`."""
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(layer, h, time, use_reentrant=False)
-        return layer(h, time)
+        return lean(layer, h, time, checkpointing=self.checkpointing)
 
 
 def start_as_published(network: VDM) -> None:

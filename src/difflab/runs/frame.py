@@ -28,8 +28,17 @@ from difflab.runs.processes import follow, has_parent, is_child, job_stamp, spea
 from difflab.runs.resume import resumed
 from difflab.runs.settings import with_choices
 from difflab.runs.store import share_store
-from difflab.runs.sweeps import Sweep, goes_on, one_job, output_of, requeue, resumed_sweep, stop_file, told_to_end
-from difflab.runs.sweeps import uninterrupted
+from difflab.runs.sweeps import (
+    Sweep,
+    goes_on,
+    one_job,
+    output_of,
+    requeue,
+    resumed_sweep,
+    stop_file,
+    told_to_end,
+    uninterrupted,
+)
 from difflab.runs.validate import validate
 
 log = logging.getLogger(__name__)

@@ -6,4 +6,14 @@ from difflab.runs.sweeps.isolation import one_job, output_of, told_to_end, unint
 from difflab.runs.sweeps.resume import resumed_sweep
 from difflab.runs.sweeps.sweep import Sweep
 
-__all__ = ["Sweep", "goes_on", "one_job", "output_of", "requeue", "resumed_sweep", "stop_file", "told_to_end", "uninterrupted"]
+__all__ = [
+    "Sweep",
+    "goes_on",
+    "one_job",
+    "output_of",
+    "requeue",
+    "resumed_sweep",
+    "stop_file",
+    "told_to_end",
+    "uninterrupted",
+]
