@@ -32,6 +32,13 @@ def plain(norm, x, dtype=None):
     return functional.silu(y) if norm.silu else y
 
 
+@pytest.fixture
+def few_are_many(monkeypatch):
+    """Norm and SiLU together for small images too."""
+    monkeypatch.setattr(group_norm, "MANY", 1)
+
+
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("silu", [False, True], ids=["norm", "silu"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_it_equals_float64_to_the_rounding_of_bfloat16(shape, silu):
@@ -85,6 +92,7 @@ def test_images_that_go_a_few_at_a_time_give_the_same_gradients(monkeypatch):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("shape", [(5, 8, 6, 4), (3, 16, 32, 32), (2, 512, 40, 40)], ids=str)
 def test_with_silu_in_float32_it_keeps_only_what_it_was_given(shape):
     """The way forward bit for bit as PyTorch's two layers, gradients to rounding, and half as much is kept for them."""
@@ -110,6 +118,7 @@ def test_with_silu_without_a_graph_it_takes_no_memory_of_its_own_and_leaves_its_
     assert torch.equal(x, before)
 
 
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("silu", [False, True], ids=["norm", "silu"])
 def test_its_gradient_can_be_differentiated(silu):
     norm = layer(8, silu)
@@ -131,6 +140,7 @@ def test_weights_that_are_not_trained_get_no_gradient():
     assert x.grad is not None and norm.weight.grad is None
 
 
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 def test_it_is_computed_again_for_a_checkpoint(dtype):
     norm = layer(8, silu=True)
@@ -140,6 +150,16 @@ def test_it_is_computed_again_for_a_checkpoint(dtype):
     assert torch.equal(once, again)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_few_numbers_go_through_the_norm_then_through_silu(dtype):
+    norm, alone = layer(8, silu=True), layer(8)
+    x, grad = images((2, 8, 4, 4), dtype)
+    y, apart = norm(x), functional.silu(alone(x))
+    assert torch.equal(y, apart)
+    assert torch.equal(*(torch.autograd.grad(one, x, grad)[0] for one in (y, apart)))
+
+
+@pytest.mark.usefixtures("few_are_many")
 @pytest.mark.parametrize("silu", [False, True], ids=["norm", "silu"])
 @pytest.mark.parametrize("x", [torch.randn(2, 8, 4, 4), torch.randn(2, 8, 5).bfloat16()], ids=["float32", "no image"])
 def test_the_rest_is_pytorchs(x, silu, monkeypatch):

@@ -9,6 +9,7 @@ from torch.nn import functional
 from difflab.models.scratch import scratch
 
 FEW = 1024  # pixels, below which PyTorch takes another way forward
+MANY = 2**20  # numbers, from which on it is worth computing again what lies between norm and SiLU
 AT_ONCE = 2**18  # numbers, so that their float32 stays in the cache
 
 norm_gradients = torch.ops.aten.native_group_norm_backward
@@ -29,14 +30,16 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         graph = torch.is_grad_enabled()
-        if pays(input, self.silu and graph) and not torch.compiler.is_compiling():
-            return Normed.apply(input, self.weight, self.bias, self.num_groups, self.eps, self.silu)
-        y = super().forward(input)
-        return functional.silu(y, inplace=not graph) if self.silu else y  # nobody else holds y
+        together = self.silu and graph and input.numel() >= MANY
+        if pays(input, together) and not torch.compiler.is_compiling():
+            y = Normed.apply(input, self.weight, self.bias, self.num_groups, self.eps, together)
+        else:
+            y, together = super().forward(input), False
+        return functional.silu(y, inplace=not graph) if self.silu and not together else y  # nobody else holds y
 
 
 def pays(x: Tensor, silu: bool) -> bool:
-    """Whether `Normed` is the faster way, or the leaner one: with SiLU and a graph."""
+    """Whether `Normed` is the faster way, or with SiLU the leaner one."""
     last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return last and x.device.type == "cpu" and (x.dtype == torch.bfloat16 or (silu and x.dtype == torch.float32))
 
