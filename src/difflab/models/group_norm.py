@@ -33,9 +33,11 @@ class GroupNorm(nn.GroupNorm):
         together = self.silu and graph and input.numel() >= MANY
         if pays(input, together) and not torch.compiler.is_compiling():
             y = Normed.apply(input, self.weight, self.bias, self.num_groups, self.eps, together)
+            if together:
+                return y
         else:
-            y, together = super().forward(input), False
-        return functional.silu(y, inplace=not graph) if self.silu and not together else y  # nobody else holds y
+            y = super().forward(input)
+        return functional.silu(y, inplace=not graph) if self.silu else y  # nobody else holds y
 
 
 def pays(x: Tensor, silu: bool) -> bool:

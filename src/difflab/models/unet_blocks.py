@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -63,7 +64,7 @@ class Residual(nn.Module):
         told = self.time(time)[:, :, None, None]
         if self.scale_shift:
             scale, shift = told.chunk(2, dim=1)
-            h = functional.silu(self.norm2(h) * (1 + scale) + shift)
+            h = functional.silu(self.norm2(h) * (1 + scale) + shift, inplace=not torch.is_grad_enabled())
         else:
             h = self.norm2(h.add_(told))
         return self.conv2(self.dropout(h)).add_(self.skip(self.resize(x)))
