@@ -109,7 +109,7 @@ def test_with_silu_in_float32_it_keeps_only_what_it_was_given(shape):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()))
 
 
-def test_with_silu_without_a_graph_it_takes_no_memory_of_its_own_and_leaves_its_input():
+def test_with_silu_without_a_graph_it_is_the_two_layers_and_leaves_its_input():
     norm = layer(16, silu=True)
     x, _ = images((2, 16, 8, 8), torch.float32)
     before = x.detach().clone()
