@@ -314,3 +314,12 @@ def test_one_more_signal_while_a_training_ends_changes_nothing(second):
             raise second
     assert verdict(ended.value) == (130, "stopped by SIGINT after step 20, which is saved")
     assert verdict(Terminated()) == (143, "terminated")
+
+
+def test_a_lost_worker_is_named_whatever_was_being_done():
+    """inspect makes a TypeError of every error, also of that by which a handler of PyTorch tells of a worker."""
+    error = TypeError("unsupported callable")
+    error.__cause__ = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    assert verdict(error) == (1, "RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed.")
+    error.__cause__ = RuntimeError("another")
+    assert verdict(error) == (1, "TypeError: unsupported callable")

@@ -66,6 +66,16 @@ def signalled(error: BaseException) -> BaseException:
     return error
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """The loss of a worker that reads data: PyTorch tells of it wherever the program is, and others make it their own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RuntimeError) and str(cause).startswith("DataLoader worker"):
+            return cause
+        cause = cause.__cause__
+    return error
+
+
 def verdict(error: BaseException) -> tuple[int, str]:
     """Exit code and reason of what ended a job."""
     refused = refusal(error)
@@ -80,6 +90,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
         return 143, "preempted"
     if hasattr(error, "signum"):
         return 130 if error.signum == signal.SIGINT else 143, str(error)
+    error = first_cause(error)
     return 1, shorten(f"{type(error).__name__}: {error}", 500)
 
 
