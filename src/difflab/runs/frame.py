@@ -67,7 +67,7 @@ def signalled(error: BaseException) -> BaseException:
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """The loss of a worker that reads data: PyTorch tells of it wherever the program is, and others make it their own."""
+    """The loss of a worker that reads data: PyTorch tells of it wherever the program is, and others wrap it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, RuntimeError) and str(cause).startswith("DataLoader worker"):
